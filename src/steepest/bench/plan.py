@@ -1,0 +1,191 @@
+"""From what was asked to what is run: which runs, in which order, and which hyper-parameters after tuning.
+
+Two rulesets. *Untouched*: every method with the defaults of its paper, on every workload. *Tuned*: every method gets
+the same number of random trials from its published search space on a seed that is used for nothing else; the trial that
+reaches the target first, or else ends lowest, is chosen, and only then run on the seeds that are reported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from steepest.bench import contestants
+from steepest.bench.contestants import REFERENCE, Hyper
+from steepest.bench.errors import UsageError
+from steepest.bench.pool import Listener, carry_out
+from steepest.bench.problem import Workload
+from steepest.bench.run import Record, Run
+from steepest.bench.stats import time_to
+from steepest.bench.store import NAME, Store
+from steepest.bench.workloads import DEFAULT, QUICK
+from steepest.bench.workloads.own import find as find_workload
+
+TRIAL_SEED = 10_000  # trials never see the weights and batches of a reported run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for.
+
+    Attributes:
+        workloads: in the order of the report.
+        methods: likewise; the reference is among them.
+        seeds: 0 … seeds−1 are run.
+        out: the folder of the store and the report.
+        budget: gradient-equivalents a run, or None: each workload's own.
+        tune: trials a method and workload; 0: untouched.
+        jobs: processes at a time.
+    """
+
+    workloads: tuple[Workload, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    out: Path
+    budget: float | None = None
+    tune: int = 0
+    jobs: int = 1
+
+    def budget_of(self, workload: Workload) -> float:
+        """Gradient-equivalents of a run on that workload."""
+        return self.budget or workload.budget
+
+
+@dataclass(frozen=True)
+class Results:
+    """All records, by (workload, method, seed), and the hyper-parameters that tuning chose."""
+
+    settings: Settings
+    records: dict[tuple[str, str, int], Record]
+    chosen: dict[tuple[str, str], Hyper]
+
+
+DEFAULT_METHODS = (REFERENCE, "torch.SGD", "ADOPT", "Lion", "SAM", "PoNoS", "DoG")
+QUICK_METHODS = (REFERENCE, "torch.SGD", "ADOPT", "PoNoS")
+
+
+def choose_methods(asked: str | None, quick: bool) -> tuple[str, ...]:
+    """The methods asked for, with the reference among them: without it there is nothing to compare with.
+
+    Args:
+        asked: names with commas between, or None for the defaults.
+        quick: whether the defaults are the short list.
+
+    Raises:
+        UsageError: for a name that does not exist.
+    """
+    if asked is None:
+        known = contestants.names()
+        return tuple(name for name in (QUICK_METHODS if quick else DEFAULT_METHODS) if name in known)
+    names = [name.strip() for name in asked.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--methods got {asked!r}; give names with commas between, for example --methods ADOPT,SAM")
+    for name in names:
+        contestants.find(name)
+    return tuple(dict.fromkeys([*names, REFERENCE]))
+
+
+def choose_workloads(asked: Sequence[str], quick: bool, warn: Callable[[str], None]) -> tuple[Workload, ...]:
+    """The workloads asked for, less those that this machine cannot run.
+
+    Args:
+        asked: names; none for the defaults.
+        quick: whether the defaults are the short list.
+        warn: is told why a workload is left out.
+
+    Raises:
+        UsageError: for a name that does not exist, or if none is left.
+    """
+    chosen = [find_workload(name) for name in dict.fromkeys(asked or (QUICK if quick else DEFAULT))]
+    reasons = {w.name: w.reason_to_skip() for w in chosen}
+    left = tuple(w for w in chosen if reasons[w.name] is None)
+    told = [f"workload {name!r} is skipped: {reason}" for name, reason in reasons.items() if reason]
+    if not left:
+        raise UsageError("; ".join(told))
+    for text in told:
+        warn(text)
+    return left
+
+
+def _run(settings: Settings, workload: Workload, method: str, seed: int, hyper: Hyper) -> Run:
+    return Run(workload.name, method, seed, settings.budget_of(workload), hyper, workload.fingerprint)
+
+
+def trials(settings: Settings) -> dict[tuple[str, str], list[Run]]:
+    """The tuning runs of every (workload, method); none for a method with nothing to tune."""
+    plan: dict[tuple[str, str], list[Run]] = {}
+    for workload in settings.workloads:
+        for method in settings.methods:
+            space = contestants.find(method).space
+            if settings.tune and space:
+                drawn = (contestants.draw(space, trial) for trial in range(settings.tune))
+                runs = (_run(settings, workload, method, TRIAL_SEED, hyper) for hyper in drawn)
+                plan[workload.name, method] = list({run.id: run for run in runs}.values())
+    return plan
+
+
+def reported(settings: Settings, chosen: dict[tuple[str, str], Hyper]) -> list[Run]:
+    """The runs that are reported; methods of one workload and seed are neighbours in time."""
+    return [
+        _run(settings, workload, method, seed, chosen.get((workload.name, method), {}))
+        for seed in range(settings.seeds)
+        for workload in settings.workloads
+        for method in settings.methods
+    ]
+
+
+def final_loss(record: Record) -> float:
+    """The held-out loss at the end; infinity if the run did not get there."""
+    last = record.curve[-1]["loss"] if record.status == "done" else None
+    return math.inf if last is None else last
+
+
+def best(runs: Sequence[Run], store: Store, target: float | None) -> Hyper:
+    """The hyper-parameters of the trial that reached the target first, or else ended lowest."""
+
+    def score(run: Run) -> tuple[float, float]:
+        record = store.get(run)
+        assert record is not None
+        arrived = math.inf if target is None else time_to(record.curve, target, "ge", run.budget)
+        return arrived, final_loss(record)
+
+    return min(runs, key=score).hyper
+
+
+def count(settings: Settings) -> int:
+    """How many runs will be needed, finished ones included."""
+    return sum(map(len, trials(settings).values())) + len(reported(settings, {}))
+
+
+def count_done(settings: Settings) -> int:
+    """How many of them the store has; after tuning the reported runs are not known yet and count as missing."""
+    if not (settings.out / NAME).is_file():
+        return 0
+    with Store(settings.out) as store:
+        needed = [run for runs in trials(settings).values() for run in runs] + (
+            [] if settings.tune else reported(settings, {})
+        )
+        return sum((got := store.get(run)) is not None and got.status != "failed" for run in needed)
+
+
+def bench(settings: Settings, listen: Listener) -> Results:
+    """Carries out everything that the store does not have yet, and returns it all.
+
+    A run that failed with an exception is tried again: the cause may have gone. A run that diverged is not.
+    """
+    tuning = trials(settings)
+    with Store(settings.out) as store:
+
+        def complete(runs: Sequence[Run]) -> None:
+            missing = [run for run in runs if (got := store.get(run)) is None or got.status == "failed"]
+            carry_out(missing, settings.out, settings.jobs, listen)
+
+        complete([run for runs in tuning.values() for run in runs])
+        targets = {w.name: w.target for w in settings.workloads}
+        chosen = {pair: best(runs, store, targets[pair[0]]) for pair, runs in tuning.items()}
+        final = reported(settings, chosen)
+        complete(final)
+        records = {(run.workload, run.method, run.seed): store.get(run) for run in final}
+    return Results(settings, {key: r for key, r in records.items() if r is not None}, chosen)

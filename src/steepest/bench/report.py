@@ -1,0 +1,93 @@
+"""The report: one HTML file that needs nothing else, neither files nor a network, to be read, kept and sent on."""
+
+from __future__ import annotations
+
+import html
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from steepest.bench import figures
+from steepest.bench.answer import Answer, chance, factor, number
+from steepest.bench.contestants import REFERENCE, Hyper
+
+
+def processor() -> str:
+    """What computes, in words."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def _hyper(hyper: Hyper) -> str:
+    shown = {k: v for k, v in hyper.items() if v is not None}
+    return ", ".join(f"{k} = {v:.4g}" if isinstance(v, float) else f"{k} = {v}" for k, v in shown.items()) or "none"
+
+
+def _settings(answer: Answer) -> list[tuple[str, str, str]]:
+    """(method, workload, settings); one row for all workloads where the settings are the same."""
+    rows: list[tuple[str, str, str]] = []
+    for m in answer.methods:
+        used = {w: _hyper(answer.results.records[w, m, 0].settings) for w in answer.workloads}
+        if len(set(used.values())) == 1:
+            rows.append((m, "all", next(iter(used.values()))))
+        else:
+            rows += [(m, w, text) for w, text in used.items()]
+    return rows
+
+
+def _troubles(answer: Answer) -> list[tuple[str, str, int, str, str]]:
+    return [(m, w, seed, r.status, r.error) for (w, m, seed), r in sorted(answer.results.records.items())
+            if r.status != "done"]  # fmt: skip
+
+
+def render(answer: Answer, arguments: Sequence[str]) -> str:
+    """The page.
+
+    Args:
+        answer: what came out.
+        arguments: of the command line, to repeat it.
+    """
+    environment = Environment(
+        loader=PackageLoader("steepest.bench", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "factor": factor, "chance": chance}
+    s = answer.settings
+    return environment.get_template("report.html").render(
+        answer=answer,
+        reference=REFERENCE,
+        colours=figures.colours(answer),
+        curves=[Markup(figures.svg(figures.curves(answer, w))) for w in answer.workloads],
+        ratios=Markup(figures.svg(figures.ratios(answer))) if len(answer.methods) > 1 else "",
+        profile=Markup(figures.svg(figures.profiles(answer))),
+        settings=_settings(answer),
+        troubles=_troubles(answer),
+        rules=f"tuned, {s.tune} random trials a method and workload" if s.tune else "untouched defaults",
+        machine=processor(),
+        jobs=f"{s.jobs} run{'s' if s.jobs > 1 else ''} at a time, one thread each",
+        versions=f"steepest {version('steepest')}, torch {torch.__version__}, Python {platform.python_version()}",
+        command=shlex.join(["steepest", *arguments]),
+        date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        summaries={w.name: html.unescape(w.summary) for w in s.workloads},
+    )
+
+
+def write(answer: Answer, arguments: Sequence[str]) -> Path:
+    """Writes `report.html` into the bench's folder, whole or not at all."""
+    path = answer.settings.out / "report.html"
+    draft = path.with_suffix(".part")
+    draft.write_text(render(answer, arguments), encoding="utf-8")
+    draft.replace(path)
+    return path

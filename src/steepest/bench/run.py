@@ -1,0 +1,249 @@
+"""One run: a method on a workload with a seed, until its budget is spent.
+
+A run is a frozen description; its identity is the hash of that description, so a stored result can never be taken for
+the result of something else. Running it gives a record: the held-out loss along three clocks (steps, gradient-
+equivalents, seconds), and how it ended. Divergence and failure are results, not exceptions.
+
+What is timed is `opt.step` with everything in it: forward, backward and update; not the fetching of data and not the
+evaluation. The first step, which may compile something, is timed apart. At each seed all methods start from the same
+weights and see the same batches.
+
+A long run can be stopped inside and goes on bit for bit: after an evaluation, `save` receives all there is (weights,
+optimizer state, random state, clocks, curve).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steepest.bench import contestants
+from steepest.bench.contestants import Contestant, Hyper
+from steepest.bench.errors import first_line
+from steepest.bench.problem import STEP, Problem, Workload
+from steepest.bench.workloads.own import find as find_workload
+
+EVALUATIONS = 40  # evenly spread over the budget: the resolution of "time to target"
+SAVE_EVERY = 10.0  # seconds between two checkpoints of a run in progress
+
+Point = dict[str, float | None]  # step, ge, seconds, train, loss, and the workload's other metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """The frozen description of a run.
+
+    Attributes:
+        workload, method, seed: what is run.
+        budget: gradient-equivalents it may spend.
+        hyper: hyper-parameters other than the method's defaults.
+        fingerprint: of the workload's own code, if it is a user's.
+        version: of the library.
+    """
+
+    workload: str
+    method: str
+    seed: int
+    budget: float
+    hyper: Hyper = field(default_factory=dict)
+    fingerprint: str = ""
+    version: str = version("steepest")
+
+    @property
+    def id(self) -> str:
+        """The hash of all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came out of a run.
+
+    Attributes:
+        status: "done", "diverged" (a loss that is not finite) or "failed" (an exception).
+        curve: one point an evaluation, the first before any step.
+        first_step: seconds of the first step, compilation and state included; it is not in the curve's seconds.
+        state_bytes: bytes of optimizer state per parameter, measured.
+        settings: the hyper-parameters it really ran with.
+        error: what was raised, if it failed.
+    """
+
+    status: str
+    curve: list[Point]
+    first_step: float = 0.0
+    state_bytes: float = 0.0
+    settings: Hyper = field(default_factory=dict)
+    error: str = ""
+
+
+Save = Callable[[bytes], None]
+Progress = Callable[[float], None]
+
+
+def execute(
+    run: Run,
+    checkpoint: bytes | None = None,
+    save: Save | None = None,
+    progress: Progress | None = None,
+    save_every: float = SAVE_EVERY,
+) -> Record:
+    """Carries out a run, from its start or from a checkpoint.
+
+    Args:
+        run: what to run.
+        checkpoint: what `save` received earlier from a run with the same description.
+        save: is given a checkpoint now and then, after an evaluation.
+        progress: is told the part of the budget that is spent.
+        save_every: seconds between checkpoints.
+
+    Returns:
+        The record; nothing that the method does wrong is raised.
+    """
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a method warns of shows in its curve
+        torch.manual_seed(run.seed)
+        try:
+            trip = _Trip(run, find_workload(run.workload), contestants.find(run.method))
+        except Exception as error:  # noqa: BLE001 - a user's workload may break for one seed only
+            return Record("failed", [], error=first_line(error))
+        points, saved = trip.points(checkpoint), time.monotonic()
+        while True:
+            try:  # the method's mistakes are caught here, and not those of `save` and `progress`
+                next(points)
+            except StopIteration:
+                return trip.record("diverged" if trip.diverged else "done")
+            except FloatingPointError as error:  # methods may refuse a gradient that is not finite
+                return trip.record("diverged", first_line(error))
+            except Exception as error:  # noqa: BLE001 - a method that breaks is a result of the benchmark
+                return trip.record("failed", first_line(error))
+            if progress:
+                progress(min(1.0, trip.ge / run.budget))
+            if save and time.monotonic() - saved >= save_every and not trip.diverged:
+                save(trip.checkpoint())
+                saved = time.monotonic()
+
+
+class _Trip:
+    """The state of a run in progress."""
+
+    def __init__(self, run: Run, workload: Workload, contestant: Contestant) -> None:
+        self.run, self.contestant = run, contestant
+        self.problem: Problem = workload.build(run.seed)
+        self.params = [p for p in self.problem.model.parameters() if p.requires_grad]
+        self.device = self.params[0].device
+        self.opt: torch.optim.Optimizer | None = None
+        self.curve: list[Point] = []
+        self.step, self.ge, self.seconds, self.first_step = 0, 0.0, 0.0, 0.0
+        self.settings: Hyper = {}
+        self.diverged = False
+
+    def _start(self, checkpoint: bytes | None) -> None:
+        """Builds the optimizer; takes up the checkpoint or makes the first evaluation."""
+        torch.manual_seed(self.run.seed)  # however many random numbers building took, training starts alike
+        self.opt = self.contestant.make(self.params, **self.run.hyper)
+        self.settings = contestants.settings_of(self.opt)
+        if checkpoint is None:
+            self.evaluate([])
+        else:
+            kept = torch.load(io.BytesIO(checkpoint), weights_only=True)
+            self.problem.model.load_state_dict(kept["model"])
+            self.opt.load_state_dict(kept["optimizer"])
+            self.curve = json.loads(kept["curve"])
+            self.step, self.ge, self.seconds, self.first_step = kept["clocks"]
+            torch.set_rng_state(kept["random"])
+
+    def points(self, checkpoint: bytes | None) -> Iterator[None]:
+        """Steps and evaluates until the budget is spent or the loss is lost; stops for breath after each evaluation."""
+        self._start(checkpoint)
+        model, budget = self.problem.model, self.run.budget
+        model.train()
+        counted, warm, losses = self._counted(), False, list[float]()
+        while self.ge < budget * (1 - 1e-9) and not self.diverged:
+            closure = partial(self.problem.loss, model, self.problem.batch(self.step))
+            began = time.perf_counter()
+            loss = self._one_step(closure)
+            took = time.perf_counter() - began
+            if warm:
+                self.seconds += took
+            elif self.step == 0:
+                self.first_step = took
+            warm = True
+            self.step += 1
+            now = self._counted()
+            if now <= counted:
+                raise RuntimeError("the optimizer counted no forward or backward pass in a step")
+            self.ge, counted = self.ge + now - counted, now
+            losses.append(loss)
+            self.diverged = not math.isfinite(loss)
+            if self.ge >= budget * len(self.curve) / EVALUATIONS * (1 - 1e-9) or self.diverged:
+                self.evaluate(losses)
+                losses = []
+                yield
+
+    def _one_step(self, closure: Callable[[], Tensor]) -> float:
+        assert self.opt is not None
+        step: Any = self.opt.step  # torch writes that closures return floats; they return tensors
+        loss = step(closure if self.contestant.counts else lambda: self._with_backward(closure))
+        value = float(loss.detach() if isinstance(loss, Tensor) else loss)
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        return value
+
+    def _with_backward(self, closure: Callable[[], Tensor]) -> Tensor:
+        """The closure torch's own optimizers want, counted."""
+        assert self.opt is not None
+        self.opt.zero_grad()
+        loss = closure()
+        loss.backward()
+        self._torch_ge += STEP
+        return loss
+
+    _torch_ge = 0.0
+
+    def _counted(self) -> float:
+        """Gradient-equivalents counted since the optimizer was built."""
+        counters = getattr(self.opt, "counters", None) if self.contestant.counts else None
+        return float(counters.gradient_equivalents) if counters is not None else self._torch_ge
+
+    def evaluate(self, losses: list[float]) -> None:
+        """Adds a point to the curve. Nothing here is timed, and no random number is taken from training."""
+        model = self.problem.model
+        model.eval()
+        with torch.no_grad(), torch.random.fork_rng():
+            metrics = dict(self.problem.evaluate(model))
+        model.train()
+        self.diverged |= not math.isfinite(metrics["loss"])
+        train = sum(losses) / len(losses) if losses else None
+        point = {"step": self.step, "ge": self.ge, "seconds": self.seconds, "train": train, **metrics}
+        self.curve.append({k: v if v is not None and math.isfinite(v) else None for k, v in point.items()})
+
+    def checkpoint(self) -> bytes:
+        """All that is needed to go on."""
+        assert self.opt is not None
+        everything: dict[str, Any] = {
+            "model": self.problem.model.state_dict(),
+            "optimizer": self.opt.state_dict(),
+            "curve": json.dumps(self.curve),
+            "clocks": (self.step, self.ge, self.seconds, self.first_step),
+            "random": torch.get_rng_state(),
+        }
+        stream = io.BytesIO()
+        torch.save(everything, stream)
+        return stream.getvalue()
+
+    def record(self, status: str, error: str = "") -> Record:
+        """The result, however far the run came."""
+        size = contestants.state_bytes(self.opt, self.params) if self.opt is not None else 0.0
+        return Record(status, self.curve, self.first_step, size, self.settings, error)

@@ -1,0 +1,109 @@
+"""Small convolutional networks: scikit-learn's digits, and Fashion-MNIST where this machine has it.
+
+Fashion-MNIST is never downloaded. It is looked for in `STEEPEST_DATA` (a folder with the four IDX files, gzipped or
+not), in the place of the Debian package `dataset-fashion-mnist`, and in torchvision's usual `data/FashionMNIST/raw`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steepest.bench.problem import (
+    STEP,
+    Batch,
+    Problem,
+    Workload,
+    classification,
+    cross_entropy,
+    minibatches,
+    split,
+)
+
+IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+PLACES = (
+    Path("/usr/share/datasets/fashion-mnist"),
+    Path("data/FashionMNIST/raw"),
+    Path.home() / "data" / "FashionMNIST" / "raw",
+)
+
+
+@lru_cache(maxsize=1)
+def _digits() -> tuple[Batch, Batch]:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    images = torch.tensor(x, dtype=torch.float32).view(-1, 1, 8, 8) / 16 - 0.3
+    return split((images, torch.tensor(y)), held_out=len(y) // 4)
+
+
+def digits_conv(seed: int) -> Problem:
+    """Two convolutions with batch normalisation on 8x8 digits."""
+    train, held = _digits()
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Flatten(), nn.Linear(32 * 16, 10),
+    )  # fmt: skip
+    return Problem(model, cross_entropy, minibatches(train, 64, seed), classification(held))
+
+
+def _idx(path: Path) -> Tensor:
+    """Reads an IDX file of bytes: two zeros, the type, the rank, the sizes, the values."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rank = raw[3]
+    shape = np.frombuffer(raw, ">i4", rank, offset=4).astype(np.int64)
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
+
+
+def _fashion_files() -> list[Path] | None:
+    own = os.environ.get("STEEPEST_DATA")
+    roots = [Path(own), Path(own) / "FashionMNIST" / "raw", Path(own) / "fashion-mnist"] if own else []
+    for root in (*roots, *PLACES):
+        found = [next((p for p in (root / name, root / f"{name}.gz") if p.is_file()), None) for name in IDX]
+        if None not in found:
+            return [p for p in found if p is not None]
+    return None
+
+
+def _no_fashion() -> str | None:
+    if _fashion_files():
+        return None
+    return ("its data are not on this machine: install the Debian package dataset-fashion-mnist, "
+            "or set STEEPEST_DATA to a folder with the four IDX files")  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _fashion() -> tuple[Batch, Batch]:
+    files = _fashion_files()
+    assert files is not None, _no_fashion()
+    x, y, x_held, y_held = (_idx(path) for path in files)
+
+    def scaled(images: Tensor) -> Tensor:
+        return images.unsqueeze(1).float() / 255 - 0.3
+
+    return (scaled(x), y.long()), (scaled(x_held[:2000]), y_held[:2000].long())  # 2,000 are enough and quick
+
+
+def fashion_mnist(seed: int) -> Problem:
+    """Two convolutions on 28x28 images of clothes."""
+    train, held = _fashion()
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(32 * 25, 10),
+    )  # fmt: skip
+    return Problem(model, cross_entropy, minibatches(train, 64, seed), classification(held))
+
+
+IMAGES = (
+    Workload("digits-conv", "2-layer convolutional network with batch norm, scikit-learn digits", digits_conv,
+             300 * STEP),
+    Workload("fashion-mnist", "2-layer convolutional network, Fashion-MNIST (where installed)", fashion_mnist,
+             600 * STEP, reason_to_skip=_no_fashion),
+)  # fmt: skip

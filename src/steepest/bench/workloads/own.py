@@ -1,0 +1,99 @@
+"""A user's own workload, named `package.module:function` on the command line.
+
+The function gets a seed and returns a `steepest.bench.Problem`. It is tried once, with seed 0, before anything is
+started, so that a mistake costs a second and not an evening. The text of the module is part of the identity of its
+runs: after an edit, old results are not taken for new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from steepest.bench.errors import UsageError, first_line, unknown
+from steepest.bench.problem import Problem, Workload
+from steepest.bench.workloads import BUILT_IN
+
+
+def find(name: str) -> Workload:
+    """The workload of that name, built in or the user's own.
+
+    Raises:
+        UsageError: if there is none, or if the user's function does not give a problem.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if ":" in name:
+        return _own(name)
+    raise unknown("workload", name, BUILT_IN, f"give one of {', '.join(BUILT_IN)}, or your own as module:function")
+
+
+def _own(name: str) -> Workload:
+    module_name, _, function_name = name.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise UsageError(
+                f"workload {name!r}: no module {module_name!r} here or on the Python path; run from its folder, "
+                "and write it with dots and without .py"
+            ) from None
+        raise _broken(name, "cannot be imported", error) from error
+    except Exception as error:
+        raise _broken(name, "cannot be imported", error) from error
+    public = [k for k, v in vars(module).items() if inspect.isfunction(v) and not k.startswith("_")]
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        more = f"{module_name} defines {', '.join(public)}" if public else f"{module_name} defines no functions"
+        raise unknown("function", function_name, public, more)
+    problem = _tried(name, function)
+    source = getattr(module, "__file__", None)
+    text = Path(source).read_bytes() if source else b""
+    return Workload(
+        name,
+        (inspect.getdoc(function) or "your own").splitlines()[0],
+        function,
+        problem.budget,
+        problem.target,
+        fingerprint=hashlib.sha256(text).hexdigest()[:12],
+    )
+
+
+def _broken(name: str, what: str, error: BaseException) -> UsageError:
+    return UsageError(f"workload {name!r} {what}: {first_line(error)}; mend it there and run again")
+
+
+def _tried(name: str, function: Callable[[int], object]) -> Problem:
+    """Builds the problem for seed 0 and asks each of its parts once, leaving the random state as it was."""
+    with torch.random.fork_rng():
+        try:
+            problem = function(0)
+        except Exception as error:
+            raise _broken(name, "failed when called with seed 0", error) from error
+        if not isinstance(problem, Problem):
+            raise UsageError(
+                f"workload {name!r} returned {type(problem).__name__}; it must return a steepest.bench.Problem"
+            )
+        try:
+            loss = problem.loss(problem.model, problem.batch(0))
+            with torch.no_grad():
+                metrics = dict(problem.evaluate(problem.model))
+        except Exception as error:
+            raise _broken(name, "failed on its first batch", error) from error
+    given: object = loss
+    if not (isinstance(given, Tensor) and given.numel() == 1 and given.requires_grad):
+        raise UsageError(f"workload {name!r}: loss(model, batch) must return a scalar tensor with a gradient")
+    if "loss" not in metrics:
+        raise UsageError(f"workload {name!r}: evaluate(model) gave {sorted(metrics)}; it must have a 'loss' among them")
+    if not problem.budget > 0:
+        raise UsageError(f"workload {name!r}: budget is {problem.budget!r}; give a positive number, 3 per plain step")
+    return problem

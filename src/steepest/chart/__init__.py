@@ -1,0 +1,6 @@
+"""Charts: in what coordinates does the direction work?"""
+
+from steepest.chart.lowrank import LowRank, Split
+from steepest.core.part import Chart
+
+__all__ = ["Chart", "LowRank", "Split"]

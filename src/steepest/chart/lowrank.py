@@ -1,0 +1,129 @@
+"""Low-rank charts: the direction works on a thin slice of each matrix, so its state is thin too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steepest.core.part import Chart, Direction, Scalars
+
+
+class LowRank(Chart):
+    r"""GaLore: moments live in the leading singular subspace of a recent gradient.
+
+    .. math:: \tilde g = P^\top g,\quad d = \alpha P \tilde d
+
+    (for a matrix with no more rows than columns; otherwise g P and d̃ Pᵀ).  P holds the leading r singular vectors of the
+    gradient, taken anew every ``every`` steps.  Matrices with both sides longer than r are projected, all other
+    parameters pass unchanged.
+
+    Args:
+        scale: α, default 0.25 (paper).
+        rank: r, default 128 (paper, smallest model).
+        every: steps between refreshes, default 200 (paper).
+        projection: ``"svd"`` (paper), ``"random"`` (orthonormal) or ``"columns"`` (a random choice of rows or columns of
+            the shorter side).
+
+    Moments are kept at a refresh as they are (paper and code).
+
+    Source: Zhao et al. 2024, arXiv:2403.03507, Algorithm 2.
+
+    Note: the paper's rule projects a square matrix on the left, the authors' code on the right.
+    """
+
+    hyper = {"scale": (0.25, "[0, inf)")}
+    structure = {
+        "rank": (128, "[1, inf)"),
+        "every": (200, "[1, inf)"),
+        "projection": ("svd", ("svd", "random", "columns")),
+    }
+    cite = ("zhao2024galore",)
+    rank: int
+    every: int
+    projection: str
+
+    def applies(self, x: Tensor) -> bool:
+        """Matrices with both sides longer than the rank."""
+        return x.dim() == 2 and min(x.shape) > self.rank
+
+    def refresh(self, g: Tensor, s: dict[str, Any], t: int, seed: int) -> bool:
+        """New coordinates at steps 1, 1 + every, ..."""
+        if "P" in s and (t - 1) % self.every:
+            return False
+        left = g.shape[0] <= g.shape[1]
+        short = min(g.shape)
+        if self.projection == "svd":
+            u, _, vh = torch.linalg.svd(g, full_matrices=False)
+            s["P"] = (u[:, : self.rank] if left else vh[: self.rank].T).contiguous()
+            return True
+        generator = torch.Generator(g.device).manual_seed(1_000_003 * seed + t)
+        if self.projection == "columns":
+            s["P"] = torch.randperm(short, generator=generator, device=g.device)[: self.rank].sort().values
+        else:
+            normal = torch.randn(short, self.rank, generator=generator, device=g.device, dtype=g.dtype)
+            s["P"] = torch.linalg.qr(normal).Q.contiguous()
+        return True
+
+    def pull(self, g: Tensor, s: dict[str, Any]) -> Tensor:
+        """Pᵀ g or g P."""
+        P, left = s["P"], g.shape[0] <= g.shape[1]
+        if P.dim() == 1:
+            return g[P] if left else g[:, P]
+        P = P.to(g.dtype)
+        return P.T @ g if left else g @ P
+
+    def _lift(self, d: Tensor, g: Tensor, s: dict[str, Any]) -> Tensor:
+        P, left = s["P"], g.shape[0] <= g.shape[1]
+        if P.dim() == 1:
+            return torch.zeros_like(g).index_copy_(0 if left else 1, P, d)
+        return P.to(d.dtype) @ d if left else d @ P.to(d.dtype).T
+
+    def push(self, d: Tensor, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
+        """α P d̃."""
+        return self._lift(d, g, s) * h.scale
+
+
+class Split(LowRank):
+    r"""FRUGAL: a direction with state inside the subspace, one without state in the rest of the space.
+
+    .. math:: d = P \tilde d(P^\top g) + \phi\, D_0(g - P P^\top g)
+
+    Args:
+        complement: D₀, a direction without state (sign, in the paper).
+        rest: φ, the learning rate of the rest relative to the subspace's, default 1 (paper, pre-training; 0.1 in
+            fine-tuning).
+        rank: r, the dimension kept of each matrix's shorter side, default 128.
+        every: steps between refreshes, default 200 (paper).
+        projection: default ``"columns"``; see LowRank.
+
+    State and bias correction start anew at a refresh, as in the authors' code.
+
+    Source: Zmushko et al. 2024, arXiv:2411.07837, Algorithm 1.
+
+    Note: third parties quote the paper's box as projecting the old state onto the new subspace; the authors' runs reset
+    it.  Their main runs choose whole blocks of tensors, which is not a chart of one tensor.
+    """
+
+    hyper = {"rest": (1.0, "[0, inf)")}
+    structure = {**LowRank.structure, "projection": ("columns", ("svd", "random", "columns"))}
+    cite = ("zmushko2024frugal",)
+    on_refresh = "reset"
+
+    def __init__(self, complement: Direction, **given: Any) -> None:
+        super().__init__(**given)
+        if not isinstance(complement, Direction) or any(part.state or part.hyper for part in complement.walk()):
+            raise TypeError(f"Split: the complement must be a direction without state, got {complement!r}")
+        self.inner = (complement,)
+
+    def clock(self, t: int) -> int:
+        """Steps since the last refresh."""
+        return (t - 1) % self.every + 1
+
+    def push(self, d: Tensor, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
+        """P d̃ + φ D₀(g - P Pᵀ g)."""
+        complement = self.inner[0]
+        assert isinstance(complement, Direction)
+        rest, _ = complement(g - self._lift(self.pull(g, s), g, s), g, h, h)
+        return self._lift(d, g, s) + rest * h.rest

@@ -1,0 +1,245 @@
+"""The command line: `steepest bench`, `steepest list`, `steepest claims`.
+
+This file only reads what was asked, checks all of it before anything is written, and hands over. Whatever is wrong with
+a request is answered by one sentence on the error stream, with the value that was seen and the mend, and exit code 2.
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import steepest
+
+EXTRA = ("typer", "rich", "sklearn", "matplotlib", "jinja2")
+GET_EXTRA = 'the command line needs {missing}: pip install "steepest[bench]"'
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.table import Table
+except ModuleNotFoundError as error:  # said here, for nothing below can be read without them
+    sys.stderr.write(f"steepest: {GET_EXTRA.format(missing=error.name)}\n")
+    raise SystemExit(2) from None
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _number(kind: type, low: float, high: float, example: str) -> Callable[[str], Any]:
+    """A reader of numbers that says what it saw and what it wants."""
+    name = "whole number" if kind is int else "number"
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise typer.BadParameter(f"got {text!r}; give a {name} from {low:g} to {high:g}, for example {example}")
+        return value
+
+    return read
+
+
+def _one_sentence(text: str) -> None:
+    sys.stderr.write(f"steepest: {' '.join(text.split())}\n")
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    """Numerical optimization for machine learning: measure methods, list them, run their evidence."""
+    if show_version:
+        print(f"steepest {version('steepest')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def bench(
+    workload: Annotated[
+        list[str] | None,
+        typer.Option("--workload", "-w", help="A built-in workload, or yours as module:function. May be repeated."),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", "-m", help="Names with commas between; see `steepest list`.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(parser=_number(int, 1, 1000, "--seeds 5"), metavar="N", help="Seeds a method [3].")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            parser=_number(float, 3, 1e12, "--budget 1500"),
+            metavar="K",
+            help="Gradient-equivalents a run; 3 are one plain step. [each workload's own]",
+        ),
+    ] = None,
+    tune: Annotated[
+        int,
+        typer.Option(
+            parser=_number(int, 0, 10_000, "--tune 20"),
+            metavar="N",
+            help="Random trials for every method before it is measured. [0: defaults]",
+        ),
+    ] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            parser=_number(int, 1, 1024, "--jobs 2"), metavar="J", help="Runs at a time. [all cores, up to 8]"
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the results that --out has already.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the results and the report.")] = Path("steepest-bench"),
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer workloads, methods and seeds.")] = False,
+) -> None:
+    """Which optimizer should I use, and by how much? Run methods on workloads and say it.
+
+    Built-in workloads: digits-mlp, digits-conv, breast-cancer, breast-cancer-raw, diabetes, photo-completion,
+    stdlib-tokens, stdlib-lm, fashion-mnist.
+    """
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise typer.BadParameter(GET_EXTRA.format(missing=", ".join(missing)))
+    from steepest.bench import plan, report, show
+    from steepest.bench.answer import Answer
+    from steepest.bench.errors import UsageError
+    from steepest.bench.store import records_in
+
+    console = Console()
+    chosen = plan.choose_workloads(workload or [], quick, lambda text: console.print(text, style="yellow"))
+    settings = plan.Settings(
+        chosen,
+        plan.choose_methods(methods, quick),
+        seeds or (2 if quick else 3),
+        out,
+        budget,
+        tune,
+        jobs or min(8, os.cpu_count() or 1),
+    )
+    if (had := records_in(out)) and not resume:
+        raise UsageError(
+            f"--out {str(out)!r} has {had} finished runs already; add --resume to go on with them, "
+            "or give another --out"
+        )
+    total, done = plan.count(settings), plan.count_done(settings)
+    console.print(
+        f"{len(settings.workloads)} workloads × {len(settings.methods)} methods × {settings.seeds} seeds"
+        + (f", {tune} trials each" if tune else "")
+        + (f"; {done} of {total} runs are there already" if done else f"; {total} runs"),
+        highlight=False,
+    )
+    with show.Live(console, total, done) as live:
+        results = plan.bench(settings, live)
+    answer = Answer(results)
+    show.tell(answer, console)
+    page = report.write(answer, ["bench", *_given()])
+    console.print(f"\nReport: {page}   Records: {out / 'bench.sqlite'}", highlight=False, soft_wrap=True)
+
+
+def _given() -> list[str]:
+    """The arguments after `bench`, to print the command that repeats this run; --resume would be wrong there."""
+    return [a for a in sys.argv[2:] if a != "--resume"]
+
+
+@app.command(name="list")
+def list_methods(
+    area: Annotated[str | None, typer.Option(help="Only methods of this area.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """All methods: what they cost in memory and passes, and which claims are their evidence."""
+    from steepest.bench.errors import unknown
+
+    rows = list(steepest.methods.values())
+    areas = sorted({m.area for m in rows})
+    if area is not None and area not in areas:
+        raise unknown("area", area, areas, f"give one of {', '.join(areas)}")
+    rows = sorted((m for m in rows if area in (None, m.area)), key=lambda m: (m.area, m.name))
+    if as_json:
+        keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "claims", "space")
+        print(json.dumps([{key: getattr(m, key) for key in keys} for m in rows], indent=1))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in (("method", "left"), ("area", "left"), ("state B/param", "right"), ("extra passes", "left"),
+                       ("evidence", "left"), ("what it is", "left")):  # fmt: skip
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for m in rows:
+        evidence = ", ".join(m.claims) or "–"
+        table.add_row(m.name, m.area, f"{m.state_bytes:g}", _extra(m.forwards, m.backwards), evidence, m.summary)
+    console = Console()
+    console.print(table)
+    console.print(f"{len(rows)} methods; torch's own take part in a bench as torch.AdamW, torch.SGD, …", style="dim")
+
+
+def _extra(forwards: float, backwards: float) -> str:
+    """What a step costs beyond one forward and one backward pass."""
+    parts = [f"{n - 1:+g} {name}" for n, name in ((forwards, "forward"), (backwards, "backward")) if n != 1]
+    return ", ".join(parts) or "–"
+
+
+@app.command()
+def claims(
+    names: Annotated[list[str] | None, typer.Argument(help="Claims to run. [all]")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and steps.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("steepest-claims"),
+) -> None:
+    """Run the executable claims of papers and say which held."""
+    from steepest.bench.errors import UsageError, unknown
+
+    evidence = importlib.import_module("steepest.claims")
+    for name in names or []:
+        if name not in evidence.CLAIMS:
+            raise unknown("claim", name, evidence.CLAIMS, "`steepest list` shows which method has which")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".probe").write_text("")
+        (out / ".probe").unlink()
+    except OSError as error:
+        raise UsageError(f"--out {str(out)!r} cannot be written ({error.strerror}); give a folder that can") from error
+    console = Console()
+    verdicts = []
+    style = {"held": "green", "not held": "red", "not tested": "yellow"}
+    for name in names or evidence.CLAIMS:
+        for v in evidence.run([name], fast=fast, out=out):
+            verdicts.append(v)
+            numbers = ", ".join(f"{k} {x:.4g}" if isinstance(x, float) else f"{k} {x}" for k, x in v.numbers.items())
+            word = f"[{style[v.verdict]}]{v.verdict:<10}[/]"
+            console.print(f"{word} {name}  [dim]{numbers} ({v.seconds:.1f} s)[/]")
+    evidence.report(verdicts, out)
+    counts = ", ".join(f"{sum(v.verdict == word for v in verdicts)} {word}" for word in style)
+    console.print(f"{counts}. Report in {out}", highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and leaves with its exit code.
+
+    Args:
+        arguments: instead of those of the process.
+    """
+    from steepest.bench.errors import UsageError
+
+    polite: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    try:
+        code = app(None if arguments is None else list(arguments), standalone_mode=False)
+    except UsageError as error:
+        _one_sentence(str(error))
+        code = 2
+    except (typer.Abort, KeyboardInterrupt):
+        _one_sentence("stopped; finished runs are kept: the same command with --resume goes on")
+        code = 130
+    except polite as error:
+        _one_sentence(getattr(error, "format_message", error.__str__)())
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

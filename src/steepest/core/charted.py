@@ -1,0 +1,57 @@
+"""A step in other coordinates: pull the gradient, let the direction work there, push its answer back.
+
+The direction's state lives in the chart's coordinates, so it is made when they are known and, if the chart says so,
+made anew when they change.  A sharded matrix is gathered, because its coordinates belong to the whole of it.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from steepest.core import codec, shard
+from steepest.core.lift import Table
+
+if TYPE_CHECKING:
+    from steepest.core.optimizer import Bucket, Optimizer
+
+
+def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
+    """Fill ``bucket.ds`` with the direction in the parameters' own coordinates, and update the direction's state."""
+    chart, space = opt.chart, SimpleNamespace(**h)
+    pulled, points, gradients, states = [], [], [], []
+    reads_x = any(getattr(part, "reads_x", False) for part in opt.direction.walk())
+    for p, g in zip(bucket.params, bucket.gs, strict=True):
+        state = opt.state[p]
+        if shard.is_sharded(p):
+            g = shard.whole(type(p).from_local(g, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()))  # type: ignore[attr-defined]
+        full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
+        changed = chart.refresh(full, state, bucket.t, opt.salt(p))
+        small = chart.pull(full, state).contiguous()
+        for name in opt._direction_state:
+            spec = opt._state_specs[name]
+            if name not in state or (changed and chart.on_refresh == "reset"):
+                kind = codec.kind(spec, opt.codec, small.dtype)
+                state.update(codec.create(name, small, kind, None))
+        pulled.append(small)
+        points.append(chart.pull(shard.whole(p).to(full.dtype), state).contiguous() if reads_x else small)
+        gradients.append(full)
+        states.append(state)
+    table = Table(states, [s.numel() for s in pulled], [s.numel() for s in pulled], bucket.table.salts)
+    answer = [torch.empty_like(s) for s in pulled]
+    live = {"x": points, "g": pulled, "d": answer, "y": points}
+    kernel = opt._kernel("direct", live, bucket.group["maximize"], h)
+    kernel.run(table, live, h, bucket.t * 1024, None)
+    sign = -1.0 if bucket.group["maximize"] else 1.0
+    bucket.ds = []
+    for p, x, d, g, state in zip(bucket.params, bucket.xs, answer, gradients, states, strict=True):
+        own = shard.part_of(chart.push(d, sign * g, state, space), p)
+        bucket.ds.append(_laid_out(own, x))
+
+
+def _laid_out(d: Tensor, x: Tensor) -> Tensor:
+    compute = torch.float64 if x.dtype is torch.float64 else torch.float32
+    return torch.empty_like(x, dtype=compute).copy_(d)

@@ -1,0 +1,105 @@
+"""Checkpoints: plain tensors and numbers, restored to the bit, and torch.optim's own where torch has the method.
+
+torch casts state to the parameter's type when it loads; state here has a type of its own (full precision beside
+bfloat16 weights, bytes), so it is put back as it was saved.  State saved under one codec loads under another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steepest.core import codec, shard
+from steepest.core.layout import like_storage
+
+if TYPE_CHECKING:
+    from steepest.core.optimizer import Optimizer
+
+
+def _names(opt: Optimizer) -> dict[str, str]:
+    return {ours: theirs for part in opt.parts() for ours, theirs in part.torch_names.items()}
+
+
+def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """Add the counters, and speak torch's names where torch has the method."""
+    saved["counters"] = opt.counters.as_dict()
+    if opt.torch_group is None:
+        return saved
+    names = _names(opt)
+    saved["state"] = {i: {names.get(k, k): v for k, v in s.items()} for i, s in saved["state"].items()}
+    saved["param_groups"] = [{**opt.torch_group, **group} for group in saved["param_groups"]]
+    return saved
+
+
+def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint, ours or torch.optim's, in our own names; nothing of ``saved`` or of ``opt`` is changed.
+
+    Raises:
+        ValueError: it belongs to another model or another method.
+    """
+    if not isinstance(saved, dict) or not {"state", "param_groups"} <= set(saved):
+        raise ValueError("this is not an optimizer's state_dict: it needs the keys 'state' and 'param_groups'")
+    sizes, ours = ([len(g["params"]) for g in groups] for groups in (saved["param_groups"], opt.param_groups))
+    if sizes != ours:
+        raise ValueError(f"the checkpoint has groups of {sizes} parameters, this optimizer of {ours}")
+    names = {theirs: mine for mine, theirs in _names(opt).items()}
+    known = {*opt._state_specs, "step"}
+    params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
+                      (p for g in opt.param_groups for p in g["params"]), strict=True))  # fmt: skip
+    state: dict[Any, Any] = {}
+    for index, entry in saved["state"].items():
+        if index not in params:
+            state[index] = entry
+            continue
+        entry = {names.get(k, k): v for k, v in entry.items() if v is not None}
+        missing = [n for n in opt._state_specs if n not in entry]
+        if missing and any(k in names.values() or k in known for k in entry):
+            raise ValueError(f"the checkpoint of parameter {index} has {sorted(entry)} but this method also keeps "
+                             f"{missing}: it was saved by another method")  # fmt: skip
+        for name in opt._state_specs:
+            value, p = entry.get(name), params[index]
+            full = isinstance(value, Tensor) and name + codec.SCALE not in entry
+            if full and not opt._charted and value.shape != p.shape:  # type: ignore[union-attr]
+                raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
+                                 f"{tuple(p.shape)}")  # type: ignore[union-attr]  # fmt: skip
+        entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
+        state[index] = entry
+    count = max((e["step"] for i, e in state.items() if i in params), default=0)
+    groups = [{**opt.defaults, **mine, **{"t": count}, **theirs} for mine, theirs in
+              zip(opt.param_groups, saved["param_groups"], strict=True)]  # fmt: skip
+    return {**saved, "state": state, "param_groups": groups}
+
+
+def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
+    """Put state back in the type it was saved in, converted where the codec differs, laid out like its parameter."""
+    ours = [p for group in opt.param_groups for p in group["params"]]
+    indices = [i for group in saved["param_groups"] for i in group["params"]]
+    for index, p in zip(indices, ours, strict=True):
+        if index not in saved["state"]:
+            continue
+        entry = dict(saved["state"][index])
+        x = shard.local(p)
+        compute = torch.float64 if x.dtype is torch.float64 else torch.float32
+        for name, spec in opt._state_specs.items():
+            value = entry.get(name)
+            if not isinstance(value, Tensor):
+                continue
+            want = codec.kind(spec, opt.codec, compute)
+            have = "q8s" if spec.signed else "q8u"
+            if name + codec.SCALE not in entry:
+                have = {torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "f32")
+            if have != want and not shard.is_sharded(value):
+                stored = tuple(entry.pop(k) for k in (name, name + codec.SCALE) if k in entry)
+                flat = codec.decode(have, tuple(s.reshape(-1) for s in stored), compute)
+                plain = flat.view(x.shape) if have.startswith("q8") else flat.view(value.shape)
+                entry.update(codec.create(name, plain.to(x.device), want, plain.to(x.device)))
+        for key, value in entry.items():
+            if isinstance(value, Tensor):
+                placed = value.detach().to(x.device)
+                same = placed.shape == p.shape and not shard.is_sharded(placed) and placed.stride() != p.stride()
+                entry[key] = like_storage(placed, p) if same and key in opt._state_specs else placed.clone()
+        opt.state[p] = entry
+    for name, value in saved.get("counters", {}).items():
+        setattr(opt.counters, name, int(value))

@@ -1,0 +1,162 @@
+"""The evaluation contract: one closure, asked as often as a method wants.
+
+``loss = opt.step(closure)``, where the closure only computes and returns the loss; the optimizer clears gradients and
+calls backward.  A closure in torch's own style, which calls ``zero_grad`` and ``backward`` itself (trainers pass such
+ones), is recognised by the gradients it leaves behind.  However many questions a step asks:
+
+* random numbers (dropout) are the same in each of them, and the stream moves on as after one;
+* batch normalisation's running statistics change once, at the first question;
+* every forward and every backward is counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+Closure = Callable[[], Any]
+
+
+@dataclass
+class Counters:
+    """What has been bought so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps."""
+
+    forwards: int = 0
+    backwards: int = 0
+    hvps: int = 0
+    steps: int = 0
+    skipped: int = 0
+
+    @property
+    def gradient_equivalents(self) -> int:
+        """Cost with a forward as 1, a backward as 2 and a Hessian-vector product as 4; a plain step costs 3.
+
+        >>> Counters(forwards=2, backwards=1).gradient_equivalents
+        4
+        """
+        return self.forwards + 2 * self.backwards + 4 * self.hvps
+
+    def as_dict(self) -> dict[str, int]:
+        """Plain numbers, for checkpoints."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass
+class Evidence:
+    """What was bought at a point.
+
+    Args:
+        loss: the loss, if the closure was called.
+        gradient: regenerates the gradient of the parameter with this index, where gradients are not in ``p.grad``.
+    """
+
+    loss: Tensor | float | None = None
+    gradient: Callable[[int, Tensor], Tensor] | None = None
+
+
+class Evaluator:
+    """Asks one closure within one step.
+
+    Raises:
+        RuntimeError: the method needs a closure and got none.
+        TypeError: the closure does not return a scalar.
+    """
+
+    def __init__(self, params: list[Tensor], closure: Closure | None, counters: Counters, scaler: Any = None) -> None:
+        self.params, self.closure, self.counters, self.scaler = params, closure, counters, scaler
+        self.calls_backward: bool | None = None  # not known before the first question
+        self.unscale: Callable[[], None] | None = None
+        self._before: list[Any] = []
+        self._after: list[Any] = []
+        self._norms: dict[nn.Module, list[Tensor]] = {}
+
+    def gradient(self) -> Tensor:
+        """The loss, its gradient left in ``p.grad``."""
+        for p in self.params:
+            p.grad = None
+        with torch.enable_grad(), self._question():
+            loss = self._call()
+            if any(p.grad is not None for p in self.params):
+                self.calls_backward = True
+            elif loss.requires_grad:
+                (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self.counters.forwards += 1
+        self.counters.backwards += 1
+        if self.unscale is not None:
+            self.unscale()
+        return loss.detach()
+
+    def loss(self) -> float:
+        """The loss alone, at the price of a forward pass."""
+        if not self.calls_backward:
+            try:
+                with torch.no_grad(), self._question():
+                    value = float(self._call())
+                self.counters.forwards += 1
+                return value
+            except RuntimeError as error:
+                if "does not require grad" not in str(error):
+                    raise
+        kept = [p.grad for p in self.params]
+        with torch.enable_grad(), self._question():
+            value = float(self._call().detach())
+        self.calls_backward = True
+        for p, g in zip(self.params, kept, strict=True):
+            p.grad = g
+        self.counters.forwards += 1
+        self.counters.backwards += 1
+        return value
+
+    def _call(self) -> Tensor:
+        if self.closure is None:
+            raise RuntimeError("this method evaluates the loss itself: call step(closure) with a function that computes "
+                               "and returns the loss")  # fmt: skip
+        loss = self.closure()
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise TypeError(f"the closure must return the loss as a scalar tensor, got {loss!r}")
+        return loss.reshape(())
+
+    @contextlib.contextmanager
+    def _question(self) -> Iterator[None]:
+        """Replay random numbers from the second question on; keep norm statistics as the first question left them."""
+        first = not self._before
+        if first:
+            self._before = _random_state()
+        else:
+            _set_random_state(self._before)
+        handle = None if first else register_module_forward_pre_hook(self._remember)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                handle.remove()
+                for module, buffers in self._norms.items():
+                    for buffer, kept in zip(module.buffers(recurse=False), buffers, strict=True):
+                        buffer.copy_(kept)
+                _set_random_state(self._after)
+                self._norms.clear()
+            else:
+                self._after = _random_state()
+
+    def _remember(self, module: nn.Module, _: Any) -> None:
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.training and module not in self._norms:
+            self._norms[module] = [b.clone() for b in module.buffers(recurse=False)]
+
+
+def _random_state() -> list[Any]:
+    state: list[Any] = [torch.get_rng_state()]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state.append(torch.cuda.get_rng_state())
+    return state
+
+
+def _set_random_state(state: list[Any]) -> None:
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state(state[1])

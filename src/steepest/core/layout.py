@@ -1,0 +1,28 @@
+"""Where a tensor's elements lie: kernels walk storage in order, so all tensors of one parameter must be laid out alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def is_dense(t: Tensor) -> bool:
+    """Whether the elements fill a block of memory without gaps or overlaps, in whatever order of dimensions.
+
+    >>> x = torch.zeros(4, 6)
+    >>> is_dense(x.T), is_dense(x[:, ::2]), is_dense(torch.zeros(1).expand(3))
+    (True, False, False)
+    """
+    if t.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted((st, sz) for st, sz in zip(t.stride(), t.shape, strict=True) if sz != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def like_storage(t: Tensor, like: Tensor) -> Tensor:
+    """A copy of t laid out in memory as ``like`` is."""
+    return torch.empty_like(like, dtype=t.dtype).copy_(t)

@@ -1,0 +1,226 @@
+"""Who runs a rule: the lifts.
+
+The *eager* lift runs the rule as written and is the oracle of the others; on the CPU it goes through memory in pieces
+that fit the cache, so that a rule of fifteen torch operations costs two passes over memory and not fifteen.  The
+*native* lift prints it (see ``native``).  The *inductor* lift hands it to ``torch.compile``.  ``auto`` takes the
+printed loop on the CPU where there is a compiler and the program can be printed, ``torch.compile`` on a GPU, and the
+eager lift otherwise.
+"""
+
+from __future__ import annotations
+
+import array
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from steepest.core import codec
+from steepest.core.native import Native, Plan
+from steepest.core.rule import Program, Rule, Unprintable, trace
+
+LIFTS = ("auto", "native", "inductor", "eager")
+KIND = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
+PIECE = 1 << 16  # elements of an eager piece: a few such float32 pieces fit a core's L2 cache
+
+Reduce = Callable[[Tensor], None]
+
+
+@dataclass
+class Table:
+    """Tensors of one bucket of parameters: equal types, equal step count.
+
+    Args:
+        states: what ``optimizer.state`` holds for each parameter, as local tensors.
+        numels: local number of elements.
+        sizes: global number of elements (they differ under sharding).
+        salts: the parameter's place in the optimizer, for the hash of stochastic rounding.
+    """
+
+    states: list[dict[str, Any]]
+    numels: list[int]
+    sizes: list[int]
+    salts: list[int]
+    plan: Plan = field(init=False)
+    pointers: dict[int, array.array[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(self.numels, self.sizes, self.salts)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a kernel is made for: the rule, names and storage kinds of its tensors, names of its scalars."""
+
+    rule: Rule
+    live: dict[str, str]  # x, g, d: name -> kind
+    stored: dict[str, str]  # state: name -> kind
+    scalars: list[str]
+    pointwise: bool
+
+    @property
+    def places(self) -> dict[str, int]:
+        """A number for each state, for its random bits."""
+        return {name: i for i, name in enumerate(self.stored)}
+
+    @property
+    def compute(self) -> torch.dtype:
+        """Arithmetic is float64 where the parameter is, else float32."""
+        return torch.float64 if self.live["x"] == "f64" else torch.float32
+
+
+class Kernel(Protocol):
+    """A rule that can be run over a table."""
+
+    sums: list[str]
+
+    def run(
+        self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
+    ) -> Tensor | None:
+        """Run once; returns the sums, one row per tensor (float64), if the rule has any."""
+
+
+def _flat(t: Tensor) -> Tensor:
+    """A dense tensor's storage as one dimension."""
+    return t.as_strided((t.numel(),), (1,)) if t.dim() != 1 or not t.is_contiguous() else t
+
+
+class Printed:
+    """The printed loop over a table."""
+
+    def __init__(self, spec: Spec, program: Program) -> None:
+        used = {*program.reads, *program.stores}
+        self.live = [n for n in ("x", "g", "d") if n in spec.live]
+        self.keys: list[str] = []
+        for n, kind in spec.stored.items():
+            if n in used:
+                self.keys += [n, n + codec.SCALE] if kind.startswith("q8") else [n]
+        slots = [*self.live, "y", *self.keys]
+        ctype = "double" if spec.compute is torch.float64 else "float"
+        self.native = Native(program, {**spec.live, **spec.stored}, slots, spec.places, ctype)
+        self.sums, self.scalars = self.native.sums, self.native.scalars
+
+    def run(
+        self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
+    ) -> Tensor | None:
+        """One call for all tensors."""
+        stored = table.pointers.get(id(self))
+        if stored is None:
+            stored = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
+            table.pointers[id(self)] = stored
+        pointers = array.array("q", [t.data_ptr() for n in (*self.live, "y") for t in live[n]]) + stored
+        values = array.array("d", [h[n] for n in self.scalars])
+        sums = self.native.run(table.plan, pointers, values, seed, reduce)
+        return None if sums is None else torch.frombuffer(sums, dtype=torch.float64).view(len(table.numels), -1)
+
+
+class Eager:
+    """The rule as written, piece by piece; with ``compiled`` each whole tensor goes through ``torch.compile``."""
+
+    def __init__(self, spec: Spec, program: Program | None, compiled: bool = False) -> None:
+        self.spec = spec
+        self.sums = [] if program is None else list(program.sums)
+        self.whole = program is None or any(op.what == "sum" for op in program.ops)
+        self.apply = torch.compile(_own_code(self._apply), dynamic=True) if compiled else self._apply
+        self.compiled = compiled
+
+    def _apply(self, tensors: dict[str, Any], h: dict[str, Any], shape: torch.Size | None) -> Any:
+        """Decode, run the rule; everything still unrounded."""
+        spec = self.spec
+        t = {}
+        for n, stored in tensors.items():
+            kind = spec.live.get(n) or spec.stored[n]
+            t[n] = codec.decode(kind, stored, spec.compute) if n in spec.stored else stored[0].to(spec.compute)
+            if shape is not None:
+                t[n] = t[n].view(shape)
+        outs, sums = spec.rule(SimpleNamespace(**t), SimpleNamespace(**h))
+        return outs, {n: v.double().sum() for n, v in sums.items()}
+
+    def run(
+        self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
+    ) -> Tensor | None:
+        """Tensor by tensor."""
+        rows = []
+        for k in range(len(table.numels)):
+            rows.append(self._one(k, table, live, h, seed))
+        if not rows or not rows[0]:
+            return None
+        self.sums = list(rows[0])
+        sums = torch.tensor([[float(r[n]) for n in self.sums] for r in rows], dtype=torch.float64)
+        if reduce is not None:
+            reduce(sums)
+        return sums
+
+    def _one(
+        self, k: int, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int
+    ) -> dict[str, float]:
+        spec, n, x = self.spec, table.numels[k], live["x"][k]
+        step = n if self.whole or self.compiled or x.is_cuda else PIECE
+        scalars: dict[str, Any] = {**h, "numel": float(table.sizes[k])}
+        if self.compiled:
+            scalars = {name: torch.tensor(v, dtype=torch.float64, device=x.device) for name, v in scalars.items()}
+        flat = {name: _flat(live[name][k]) for name in (*spec.live, "y")}
+        state = table.states[k]
+        added: dict[str, float] = {}
+        for o in range(0, max(n, 1), max(step, 1)):
+            e = min(o + step, n)
+            tensors: dict[str, Any] = {name: (flat[name][o:e],) for name in spec.live}
+            for name, kind in spec.stored.items():
+                stored: tuple[Tensor, ...] = (_flat(state[name])[o:e],)
+                if kind.startswith("q8"):
+                    stored += (state[name + codec.SCALE][o // codec.BLOCK : -(-e // codec.BLOCK)],)
+                tensors[name] = stored
+            outs, sums = self.apply(tensors, scalars, None if spec.pointwise else x.shape)
+            for name, v in outs.items():
+                if name == "x":
+                    flat["y"][o:e].copy_(v.reshape(-1))
+                elif name == "d":
+                    flat["d"][o:e].copy_(v.reshape(-1))
+                else:
+                    place = seed + spec.places[name]
+                    codec.encode(spec.stored[name], v.reshape(-1), tensors[name], o, table.salts[k], place)
+            for name, v in sums.items():
+                added[name] = added.get(name, 0.0) + float(v)
+        return added
+
+
+def _own_code(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Dynamo counts recompilations per code object, so every rule needs one of its own."""
+    inner = f.__func__  # type: ignore[attr-defined]
+    own = types.FunctionType(inner.__code__.replace(), inner.__globals__, "rule", inner.__defaults__, inner.__closure__)
+    return types.MethodType(own, f.__self__)  # type: ignore[attr-defined]
+
+
+_told: set[str] = set()
+
+
+def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
+    """The kernel for a rule.
+
+    Raises:
+        Unprintable: ``lift="native"`` was demanded and cannot be had.
+    """
+    tensors = [*spec.live, *spec.stored]
+    program: Program | None = None
+    reason = ""
+    try:
+        if not spec.pointwise:
+            raise Unprintable("a part of this method works on whole tensors")
+        program = trace(spec.rule, tensors, spec.scalars)
+        if lift == "native" or (lift == "auto" and device.type == "cpu"):
+            return Printed(spec, program)
+    except Unprintable as error:
+        if lift == "native":
+            raise
+        reason = str(error)
+    if spec.pointwise and (lift == "inductor" or (lift == "auto" and device.type != "cpu")):
+        return Eager(spec, program, compiled=True)
+    if lift == "auto" and reason and spec.pointwise and reason not in _told:
+        _told.add(reason)
+        warnings.warn(f"steepest runs eagerly, about twice as slow as its printed loop: {reason}", stacklevel=2)
+    return Eager(spec, program)

@@ -1,0 +1,295 @@
+"""The seven seams as types, and what a part declares.
+
+A part owns four kinds of things and says so in class attributes, because the driver reads the declarations and nothing
+else:
+
+* ``hyper``: live real numbers.  They are copied into ``param_groups``, may be scheduled or set per group, and reach
+  the kernel as scalars, so changing one never recompiles anything.
+* ``structure``: bools, integers and words that change *which* computation is done.
+* ``state``: tensors kept from step to step, one of the parameter's shape each, with their initial value.
+* ``needs`` and ``gives``: what must be there for the part to work (``"closure"``, or the state of another part).
+
+The maps (``__call__``) are pure: no in-place operation, no ``p.grad``, no Python objects in the state, no branch on a
+tensor's value.  They are traced once and run by any lift.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from steepest.core.evaluate import Evidence
+    from steepest.core.run import Run
+
+Scalars = SimpleNamespace
+NewState = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor of the parameter's shape that is kept from step to step.
+
+    Args:
+        start: ``"zeros"``, or ``"x"`` for a copy of the parameter at its first step.
+        signed: whether values may be negative; the 8-bit codec spends the sign bit on range where they are not.
+        exact: keep in full precision whatever codec the user chose (a reference point such as x₀).
+    """
+
+    start: str = "zeros"
+    signed: bool = True
+    exact: bool = False
+
+
+def inside(value: float, interval: str) -> bool:
+    """Whether ``value`` lies in an interval written as in mathematics.
+
+    >>> inside(0.0, "[0, 1)"), inside(1.0, "[0, 1)"), inside(5, "(0, inf)")
+    (True, False, True)
+    """
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    return above and below
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The words ``", did you mean 'x'?"`` for a misspelt name, or nothing."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def check_number(owner: str, name: str, value: object, interval: str) -> float:
+    """Return ``value`` as a float, or say what was wrong with it.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: NaN or outside ``interval``.
+    """
+    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise TypeError(f"{owner}: {name} must be a number in {interval}, got {value!r}")
+    if math.isnan(number) or not inside(number, interval):
+        raise ValueError(f"{owner}: {name} must lie in {interval}, got {value!r}")
+    return float(number)
+
+
+class Part:
+    """What every part shares: declarations, and a constructor that checks against them.
+
+    Raises:
+        TypeError: an unknown name or a value of the wrong type.
+        ValueError: a value outside its range.
+    """
+
+    #: live numbers: name -> (default, interval)
+    hyper: ClassVar[Mapping[str, tuple[float, str]]] = {}
+    #: fixed choices: name -> (default, what is allowed: an interval for integers, a tuple of words, or None for bools)
+    structure: ClassVar[Mapping[str, tuple[Any, str | tuple[str, ...] | None]]] = {}
+    #: tensors kept from step to step
+    state: ClassVar[Mapping[str, State]] = {}
+    #: what must be given by the caller ("closure") or by another part (a state's name, "bounded", ...)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    #: what the part offers besides its state
+    gives: ClassVar[frozenset[str]] = frozenset()
+    #: keys of references.bib
+    cite: ClassVar[tuple[str, ...]] = ()
+    #: False where the map needs the tensor's shape (a projection of rows): such a rule runs eagerly on whole tensors
+    pointwise: bool = True
+    #: other names this part's state has in torch.optim's checkpoints
+    torch_names: ClassVar[Mapping[str, str]] = {}
+
+    values: dict[str, float]
+    inner: tuple[Part, ...] = ()
+
+    def __init__(self, **given: Any) -> None:
+        owner = type(self).__name__
+        known = [*self.hyper, *self.structure]
+        for name in given:
+            if name not in known:
+                raise TypeError(f"{owner} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})")
+        self.values = {
+            name: check_number(owner, name, given.get(name, default), interval)
+            for name, (default, interval) in self.hyper.items()
+        }
+        for name, (default, allowed) in self.structure.items():
+            setattr(self, name, self._checked(owner, name, given.get(name, default), default, allowed))
+
+    @staticmethod
+    def _checked(owner: str, name: str, value: Any, default: Any, allowed: Any) -> Any:
+        if isinstance(allowed, tuple):
+            if value not in allowed:
+                words = ", ".join(map(repr, allowed))
+                raise ValueError(f"{owner}: {name} must be one of {words}, got {value!r}{nearest(str(value), allowed)}")
+        elif isinstance(allowed, str):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{owner}: {name} must be an integer in {allowed}, got {value!r}")
+            if not inside(value, allowed):
+                raise ValueError(f"{owner}: {name} must lie in {allowed}, got {value!r}")
+        elif not isinstance(value, type(default)):
+            raise TypeError(f"{owner}: {name} must be a {type(default).__name__}, got {value!r}")
+        return value
+
+    def walk(self) -> Iterator[Part]:
+        """This part and the parts inside it."""
+        yield self
+        for part in self.inner:
+            yield from part.walk()
+
+    def scalars(self, t: int, h: Scalars) -> dict[str, float]:
+        """Numbers that depend on the step count t (1 at the first step), computed once a step and found in ``h``."""
+        return {}
+
+    def __repr__(self) -> str:
+        shown = [repr(part) for part in self.inner]
+        shown += [f"{name}={value:g}" for name, value in self.values.items()]
+        shown += [f"{name}={getattr(self, name)!r}" for name in self.structure]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Direction(Part):
+    """Which way, given g?  ``(g, x, s, h) -> (d, new state)``; the move is ``x - η d`` in Euclidean geometry."""
+
+    #: whether the map looks at x (with a chart, x must then be brought into its coordinates too)
+    reads_x: bool = False
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The direction of descent d and the state after this step, both shaped like g; here g itself."""
+        return g, {}
+
+
+class Around(Direction):
+    """A direction made from another one; state and hyper-parameters of both live side by side."""
+
+    def __init__(self, inner: Direction, **given: Any) -> None:
+        super().__init__(**given)
+        if not isinstance(inner, Direction):
+            raise TypeError(f"{type(self).__name__} goes around a direction, got {inner!r}")
+        self.inner = (inner,)
+        self.pointwise = all(part.pointwise for part in (type(self), inner))
+
+    def ask_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """What the direction inside answers."""
+        inner = self.inner[0]
+        assert isinstance(inner, Direction)
+        return inner(g, x, s, h)
+
+
+class Geometry(Part):
+    """How does x move?  ``(x, u, η, h) -> x⁺`` where u = η d is the step; ``R_x(0) = x`` up to decay or prox."""
+
+    def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
+        """Euclid: x - u."""
+        return x - u
+
+
+class StepSize(Part):
+    """How far?  Reductions over tensors, then arithmetic on the host.
+
+    ``measure`` names elementwise terms whose sums over all tensors (and all ranks) are handed to ``eta``; ``advance``
+    may update the step size's own state in the kernel that moves x and name further sums, handed to ``after``.
+    """
+
+    #: numbers shared by all tensors, kept in param_groups: name -> start
+    memory: ClassVar[Mapping[str, float]] = {}
+    #: multiply the gradient that enters the direction's first moment (``h.w``) instead of d (D-Adaptation)
+    weighs_gradient: bool = False
+    #: needs the loss of this step
+    uses_loss: bool = False
+    #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
+    lr: float = 1.0
+
+    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
+        """Elementwise terms to be summed before the move."""
+        return {}
+
+    def advance(
+        self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
+    ) -> tuple[NewState, dict[str, Tensor]]:
+        """New state of the step size, and elementwise terms to be summed during the move."""
+        return {}, {}
+
+    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
+        """The step size before ``lr`` multiplies it; may write ``memory``."""
+        return 1.0
+
+    def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
+        """Digest the sums of ``advance``; may write ``memory``."""
+
+
+class LineSearch(StepSize):
+    """A step size that tries: ``search`` may ask for the loss after a trial move as often as it wants."""
+
+    needs = frozenset({"closure"})
+    uses_loss = True
+
+    def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
+        """The accepted step size; ``run.trial(η)`` is the loss at ``R_x(η d)``."""
+        raise NotImplementedError
+
+
+class Point(Part):
+    """At which point do we ask, and which do we keep?"""
+
+    #: True where ``after_direction`` is a map that changes d
+    bends: bool = False
+
+    def ask(self, run: Run) -> Evidence:
+        """Buy the evidence for this step; the weights must be back at x when this returns."""
+        return run.evaluate()
+
+    def after_direction(self, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """A map between direction and move, for points whose closed form needs no second question."""
+        return d, {}
+
+    def keep(self, run: Run) -> None:
+        """What happens to the weights after the move."""
+
+
+class Oracle(Part):
+    """How is the evidence bought?  Here by backpropagation."""
+
+    def evaluate(self, run: Run) -> Evidence:
+        """Loss and gradient at the weights as they are now."""
+        return run.backpropagate()
+
+
+class Channel(Part):
+    """Who else hears it?  The identity: gradients are already averaged by DDP or FSDP, if at all."""
+
+    def send(self, g: Tensor, s: dict[str, Any]) -> Tensor:
+        """The message that is used instead of g; ``s`` is the parameter's state."""
+        return g
+
+
+class Chart(Part):
+    """In what coordinates?  ``pull(g) -> g̃`` where the direction works, ``push(d̃) -> d`` back where x moves."""
+
+    #: what to do with the direction's state when the coordinates change
+    on_refresh: str = "keep"
+
+    def clock(self, t: int) -> int:
+        """The step count that the direction's per-step scalars see at step t."""
+        return t
+
+    def applies(self, x: Tensor) -> bool:
+        """Whether this parameter gets new coordinates at all."""
+        return False
+
+    def refresh(self, g: Tensor, s: dict[str, Any], t: int, seed: int) -> bool:
+        """Choose new coordinates where it is time to; True if they changed."""
+        return False
+
+    def pull(self, g: Tensor, s: dict[str, Any]) -> Tensor:
+        """Coordinates of g."""
+        return g
+
+    def push(self, d: Tensor, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
+        """The direction in the parameter's own coordinates."""
+        return d

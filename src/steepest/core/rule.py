@@ -1,0 +1,175 @@
+"""From parts to rules: the maps of an assembly put together, and written down as a program.
+
+A *rule* is a pure function of named tensors of one parameter and named scalars.  It returns named tensors to store and
+named elementwise terms to sum over the tensor.  Three rules drive every method:
+
+* ``measure``: what the step size wants to know before the move (nothing is stored);
+* ``trial``: the point after the move, without committing any state (line searches);
+* ``commit``: the point after the move and all new state.
+
+With a chart the direction works in other coordinates than the move, so ``direct`` stores the direction and the other
+rules take it as given.  A rule is traced once, with stand-ins for tensors, into a ``Program``: a list of elementwise
+operations and per-tensor sums that a lift can print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from steepest.core.part import Direction, Geometry, Point, Scalars, StepSize
+
+#: applied to every per-tensor sum taken eagerly: the sharded driver adds up the shards here
+reduce_hook: Callable[[Tensor], Tensor] | None = None
+
+
+def total(t: Tensor) -> Tensor:
+    """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use."""
+    s = t.sum()
+    return s if reduce_hook is None else reduce_hook(s)
+
+
+Rule = Callable[[SimpleNamespace, Scalars], tuple[dict[str, Tensor], dict[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The parts of an assembly that are maps or reductions, for one group's structure."""
+
+    direction: Direction
+    step_size: StepSize
+    geometry: Geometry
+    point: Point
+    maximize: bool = False
+    given: bool = False  # the direction comes in as tensor ``d`` (charts)
+
+    def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        g = -t.g if self.maximize else t.g
+        d, new = (t.d, {}) if self.given else self.direction(g, t.x, t, h)
+        if self.point.bends:
+            d, more = self.point.after_direction(d, t.x, t, h)
+            new = new | more
+        return g, d, new
+
+    def _moved(self, d: Tensor, t: SimpleNamespace, h: Scalars) -> Tensor:
+        u = d if self.step_size.weighs_gradient else d * h.eta
+        return self.geometry(t.x, u, h.eta, h)
+
+    def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The direction and its new state."""
+        d, new = self.direction(-t.g if self.maximize else t.g, t.x, t, h)
+        return new | {"d": d}, {}
+
+    def measure(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Only the sums that the step size asked for."""
+        g, d, _ = self._d(t, h)
+        return {}, self.step_size.measure(g, d, t.x, t, h)
+
+    def trial(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Only the point after the move."""
+        return {"x": self._moved(self._d(t, h)[1], t, h)}, {}
+
+    def commit(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The point after the move, all new state, and the sums that the step size digests afterwards."""
+        g, d, new = self._d(t, h)
+        own, sums = self.step_size.advance(g, d, t.x, t, h)
+        return {"x": self._moved(d, t, h)} | new | own, sums
+
+
+class Unprintable(Exception):
+    """The rule uses something that a program cannot express; another lift must run it."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """One value of a program: ``name = what(*args)``; args are names or numbers."""
+
+    name: str
+    what: str
+    args: tuple[str | float, ...]
+    vector: bool
+    level: int  # number of passes that must have finished before it is known
+
+
+@dataclass
+class Program:
+    """A rule as straight-line code over one parameter's tensors."""
+
+    ops: list[Op] = field(default_factory=list)
+    stores: dict[str, str | float] = field(default_factory=dict)
+    sums: dict[str, str | float] = field(default_factory=dict)
+    reads: list[str] = field(default_factory=list)
+    scalars: list[str] = field(default_factory=list)
+
+
+_SAME = {"truediv": "div", "true_divide": "div", "clip": "clamp", "negative": "neg", "absolute": "abs", "and_": "and",
+         "logical_and": "and", "or_": "or", "logical_or": "or", "invert": "not", "logical_not": "not", "square": "sq",
+         "clamp_min": "maximum", "clamp_max": "minimum"}  # fmt: skip
+_KNOWN = frozenset(
+    "add sub mul div neg abs sqrt rsqrt reciprocal exp log tanh sign where gt lt ge le eq ne maximum minimum clamp sq "
+    "pow and or not isfinite sum".split()
+)
+
+
+def trace(rule: Rule, tensors: list[str], scalars: list[str]) -> Program:
+    """Write a rule down as a program.
+
+    Raises:
+        Unprintable: an operation that is neither elementwise nor a full sum.
+    """
+    graph = fx.Graph()
+    tracer = fx.proxy.GraphAppendingTracer(graph)
+    stand_in = {name: fx.Proxy(graph.placeholder(f"in{i}"), tracer) for i, name in enumerate([*tensors, *scalars])}
+    try:
+        outs, sums = rule(
+            SimpleNamespace(**{n: stand_in[n] for n in tensors}), SimpleNamespace(**{n: stand_in[n] for n in scalars})
+        )
+    except Exception as error:  # a branch on a value, a shape, an unknown call: whatever it is, it cannot be printed
+        raise Unprintable(f"{type(error).__name__}: {error}") from error
+    program = Program(scalars=scalars)
+    known: dict[fx.Node, tuple[str | float, bool, int]] = {
+        stand_in[n].node: (n, n in tensors, 0) for n in [*tensors, *scalars]
+    }
+
+    def value(a: Any) -> tuple[str | float, bool, int]:
+        if isinstance(a, fx.Proxy):
+            a = a.node
+        return known[a] if isinstance(a, fx.Node) else (float(a), False, 0)
+
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            continue
+        target = node.target
+        what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        what = _SAME.get(what, what)
+        args, kwargs = list(node.args), dict(node.kwargs)
+        if what == "clamp":
+            low, high = kwargs.pop("min", None), kwargs.pop("max", None)
+            rest = [*args[1:], None, None]
+            low, high = (rest[0] if low is None else low), (rest[1] if high is None else high)
+            args = [args[0], -torch.inf if low is None else low, torch.inf if high is None else high]
+        if what in ("to", "float", "type_as"):
+            known[node] = value(args[0])
+            continue
+        if what not in _KNOWN or kwargs or any(a is None for a in args):
+            raise Unprintable(f"the printed loop does not know {what}({kwargs or ''})")
+        values = [value(a) for a in args]
+        level = max(v[2] for v in values)
+        vector = any(v[1] for v in values)
+        if what == "sum":
+            if len(args) != 1 or not vector:
+                raise Unprintable("only sums over the whole tensor can be printed")
+            vector, level = False, level + 1
+        op = Op(f"t{len(program.ops)}", what, tuple(v[0] for v in values), vector, level)
+        program.ops.append(op)
+        known[node] = (op.name, vector, level)
+    program.stores = {n: value(v)[0] for n, v in outs.items()}
+    program.sums = {n: value(v)[0] for n, v in sums.items()}
+    used = {a for op in program.ops for a in op.args} | set(program.stores.values()) | set(program.sums.values())
+    program.reads = [n for n in tensors if n in used]
+    return program

@@ -1,0 +1,141 @@
+"""One step as host parts see it: what a point, an oracle or a line search may do to the weights.
+
+Everything here is control flow over whole parameter lists; the maps stay in the kernel.  Weights are moved in place and
+put back exactly from a copy, also when the closure raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steepest.core import shard
+from steepest.core.evaluate import Closure, Evaluator, Evidence
+
+if TYPE_CHECKING:
+    from steepest.core.optimizer import Optimizer
+
+
+class Run:
+    """One step in progress.
+
+    Args:
+        opt: the optimizer whose step this is.
+        closure: computes the loss, if the user gave one.
+        scaler: a ``GradScaler`` whose scale the losses of this step take, if any.
+    """
+
+    def __init__(self, opt: Optimizer, closure: Closure | None, scaler: Any) -> None:
+        self.opt, self.closure, self.scaler = opt, closure, scaler
+        self.trial: Callable[[float], float] = self._no_trial
+        self._unscaled = False
+        self.draws = 0  # random directions drawn in this step
+
+    @cached_property
+    def params(self) -> list[Tensor]:
+        """All parameters, in order."""
+        return [p for group in self.opt.param_groups for p in group["params"]]
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler)
+        evaluator.calls_backward = self.opt._closure_calls_backward
+        if self.scaler is not None:
+            evaluator.unscale = self._unscale
+        return evaluator
+
+    @property
+    def t(self) -> int:
+        """The number of this step, from 1."""
+        return int(self.opt.param_groups[0]["t"]) + 1
+
+    def h(self, name: str, group: dict[str, Any] | None = None) -> float:
+        """A live hyper-parameter (of the first group, unless another is given)."""
+        return self.opt._read(group or self.opt.param_groups[0], name)
+
+    def evaluate(self) -> Evidence:
+        """Loss and gradient here, by the optimizer's oracle."""
+        return self.opt.oracle.evaluate(self)
+
+    def backpropagate(self) -> Evidence:
+        """Loss and gradient here, by one forward and one backward; without a closure, what is in ``p.grad``."""
+        if self.closure is None:
+            self.opt.counters.forwards += 1
+            self.opt.counters.backwards += 1
+            return Evidence()
+        loss = self._evaluator.gradient()
+        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        return Evidence(loss)
+
+    def loss(self) -> float:
+        """The loss here, by one forward; the mean over all processes."""
+        return shard.mean_over_ranks(self._evaluator.loss())
+
+    def _unscale(self) -> None:
+        if not self._unscaled:
+            self.scaler.unscale_(self.opt)
+            self._unscaled = True
+            return
+        inverse = 1.0 / self.scaler.get_scale()
+        for p in self.params:
+            if p.grad is not None:
+                p.grad.mul_(inverse)
+
+    def grads(self, evidence: Evidence) -> list[Tensor | None]:
+        """Local gradients, parameter by parameter; a group that maximizes has them negated."""
+        owned = [(p, -1.0 if group["maximize"] else 1.0) for group in self.opt.param_groups for p in group["params"]]
+        if evidence.gradient is not None:
+            return [sign * evidence.gradient(i, p) for i, (p, sign) in enumerate(owned)]
+        return [None if p.grad is None else shard.local(p.grad) * sign for p, sign in owned]
+
+    def state(self, p: Tensor) -> dict[str, Any]:
+        """What the optimizer keeps for p."""
+        return self.opt.state[p]
+
+    def save(self) -> list[Tensor]:
+        """A copy of the weights (local shards)."""
+        return [shard.local(p).clone() for p in self.params]
+
+    def restore(self, saved: Iterable[Tensor]) -> None:
+        """Put the weights back, to the bit."""
+        for p, x in zip(self.params, saved, strict=True):
+            shard.local(p).copy_(x)
+
+    def shift(self, by: Iterable[Tensor | None]) -> None:
+        """Add to the weights in place."""
+        for p, d in zip(self.params, by, strict=True):
+            if d is not None:
+                shard.local(p).add_(d.to(p.dtype))
+
+    def dot(self, a: Iterable[Tensor | None], b: Iterable[Tensor | None]) -> float:
+        """The inner product of two lists of local tensors over all parameters and shards, in float64."""
+        rows, owners = [], []
+        for p, u, v in zip(self.params, a, b, strict=True):
+            if u is not None and v is not None:
+                rows.append((u.double() * v.double()).sum() if u.dtype is torch.float64 else _dot32(u, v))
+                owners.append(p)
+        if not rows:
+            return 0.0
+        sums = torch.stack(rows).view(-1, 1)
+        reduce = shard.reducer(owners)
+        if reduce is not None:
+            reduce(sums)
+        return float(sums.sum())
+
+    def move(self, evidence: Evidence) -> None:
+        """One whole move of the optimizer with this evidence: direction, step size, geometry, new state."""
+        self.opt._move(self, evidence)
+
+    @staticmethod
+    def _no_trial(_: float) -> float:
+        raise RuntimeError("trial moves exist only inside a line search")
+
+
+def _dot32(u: Tensor, v: Tensor) -> Tensor:
+    """A dot product in float32 pieces, added up in float64."""
+    flat_u, flat_v = u.reshape(-1).float(), v.reshape(-1).float()
+    return torch.stack([a @ b for a, b in zip(flat_u.split(1 << 16), flat_v.split(1 << 16), strict=True)]).double().sum()

@@ -1,0 +1,76 @@
+"""Sharded parameters: what a step must know about DTensor.
+
+Kernels run on local shards.  Sums are added up over the shards; a part that needs a whole tensor (a matrix for its low
+rank, a row for its projection) gets it gathered and hands its answer back in shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+try:
+    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+except ImportError:  # a torch built without distributed support
+    DTensor = None  # type: ignore[assignment,misc]
+
+
+def is_sharded(t: Tensor) -> bool:
+    """Whether t is spread over several processes."""
+    return DTensor is not None and isinstance(t, DTensor)
+
+
+def local(t: Tensor) -> Tensor:
+    """This process's part of t."""
+    return t.to_local() if is_sharded(t) else t  # type: ignore[attr-defined,no-any-return]
+
+
+def whole(t: Tensor) -> Tensor:
+    """All of t, on every process."""
+    return t.full_tensor() if is_sharded(t) else t  # type: ignore[attr-defined,no-any-return]
+
+
+def part_of(full: Tensor, like: Tensor) -> Tensor:
+    """This process's part of ``full``, cut as ``like`` is; no communication."""
+    if not is_sharded(like):
+        return full
+    assert isinstance(like, DTensor)
+    spread = DTensor.from_local(full, like.device_mesh, [Replicate()] * like.device_mesh.ndim, run_check=False)
+    return spread.redistribute(like.device_mesh, like.placements).to_local()
+
+
+def reducer(params: list[Tensor]) -> Callable[[Tensor], None] | None:
+    """Adds up the rows of a table of sums that belong to sharded parameters; None if there are none."""
+    meshes = {}
+    for k, p in enumerate(params):
+        if is_sharded(p):
+            assert isinstance(p, DTensor)
+            for dim, placement in enumerate(p.placements):
+                if isinstance(placement, Shard):
+                    meshes.setdefault((p.device_mesh, dim), []).append(k)
+    if not meshes:
+        return None
+
+    def reduce(sums: Tensor) -> None:
+        for (mesh, dim), rows in meshes.items():
+            part = sums[rows].to(mesh.device_type)
+            dist.all_reduce(part, group=mesh.get_group(dim))
+            sums[rows] = part.to(sums.device)
+
+    return reduce
+
+
+def mean_over_ranks(value: float) -> float:
+    """The mean over all processes, or the value itself where there is one process."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return value
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    total = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return float(total) / dist.get_world_size()
+
+
+__all__ = ["DTensor", "distribute_tensor", "is_sharded", "local", "mean_over_ranks", "part_of", "reducer", "whole"]

@@ -1,0 +1,13 @@
+"""Directions: which way, given g?  A pure map from gradient, point and state to a direction of descent and new state."""
+
+from steepest.core.part import Around, Direction
+from steepest.direction.adabelief import AdaBelief
+from steepest.direction.adam import Adam, AMSGrad
+from steepest.direction.adopt import Adopt
+from steepest.direction.cautious import Cautious
+from steepest.direction.mars import Mars
+from steepest.direction.momentum import Coupled, Momentum
+from steepest.direction.sign import Lion, Sign
+
+__all__ = ["AMSGrad", "AdaBelief", "Adam", "Adopt", "Around", "Cautious", "Coupled", "Direction", "Lion", "Mars",
+           "Momentum", "Sign"]  # fmt: skip

@@ -1,0 +1,55 @@
+"""Momentum: a gradient remembers those before it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from torch import Tensor
+
+from steepest.core.part import Around, Direction, NewState, Scalars, State
+
+
+class Momentum(Direction):
+    r"""Heavy ball and Nesterov momentum as torch has them.
+
+    .. math:: m \leftarrow \mu m + (1-\tau) g \;(m \leftarrow g \text{ at } t = 1),\quad d = m \text{ or } g + \mu m
+
+    Args:
+        momentum: μ, default 0.9.
+        dampening: τ, default 0; not applied to the first gradient, nor without momentum.
+        nesterov: answer g + μ m, default False.
+
+    Source: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013, as torch.optim.SGD writes them.
+    """
+
+    hyper = {"momentum": (0.9, "[0, 1)"), "dampening": (0.0, "[0, 1]")}
+    structure = {"nesterov": (False, None)}
+    state = {"m": State()}
+    cite = ("polyak1964some", "sutskever2013importance")
+    torch_names = {"m": "momentum_buffer"}
+    nesterov: bool
+
+    def scalars(self, t: int, h: Scalars) -> dict[str, float]:
+        """The weight of the new gradient."""
+        return {"fresh": 1.0 if t == 1 or h.momentum == 0 else 1 - h.dampening}
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        m = s.m * h.momentum + g * (h.w * h.fresh)
+        return (g * h.w + m * h.momentum if self.nesterov else m), {"m": m}
+
+
+class Coupled(Around):
+    r"""Weight decay through the gradient: :math:`g + \lambda x` instead of g (an L2 penalty λ‖x‖²/2).
+
+    Args:
+        inner: the direction that gets it.
+        weight_decay: λ, default 0.
+    """
+
+    hyper = {"weight_decay": (0.0, "[0, inf)")}
+    reads_x = True
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        return self.ask_inner(g + x * h.weight_decay, x, s, h)

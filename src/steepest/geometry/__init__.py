@@ -1,0 +1,8 @@
+"""Geometries: how does x move?  A map from the point and the step to the next point."""
+
+from steepest.core.part import Geometry
+from steepest.geometry.decay import Decay
+from steepest.geometry.project import Box, Simplex
+from steepest.geometry.proximal import L1
+
+__all__ = ["L1", "Box", "Decay", "Geometry", "Simplex"]

@@ -1,0 +1,56 @@
+"""Projections: stay in a convex set by going to its nearest point after every move."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from steepest.core.part import Geometry, Scalars
+
+
+class Box(Geometry):
+    r"""Projection onto a box, :math:`x^+ = \min(\max(x - \eta d, l), u)`.
+
+    Args:
+        lower: l, default -1.
+        upper: u, default 1.
+
+    Raises:
+        ValueError: lower > upper.
+    """
+
+    hyper = {"lower": (-1.0, "[-inf, inf]"), "upper": (1.0, "[-inf, inf]")}
+
+    def __init__(self, lower: float = -1.0, upper: float = 1.0) -> None:
+        super().__init__(lower=lower, upper=upper)
+        if self.values["lower"] > self.values["upper"]:
+            raise ValueError(f"Box: lower must not exceed upper, got lower={lower!r} and upper={upper!r}")
+
+    def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
+        """The map."""
+        return torch.clamp(x - u, h.lower, h.upper)
+
+
+class Simplex(Geometry):
+    r"""Projection of every row (the last dimension) onto the probability simplex.
+
+    .. math:: x^+ = \max(z - \theta, 0),\ z = x - \eta d,\quad \theta \text{ such that } \textstyle\sum x^+ = 1
+
+    Source: Duchi et al. 2008, "Efficient projections onto the l1-ball", Figure 1.
+    """
+
+    pointwise = False
+    cite = ("duchi2008efficient",)
+
+    def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
+        """The map, on whole tensors."""
+        z = x - u
+        if z.dim() == 0:
+            return torch.ones_like(z)
+        if z.numel() == 0:
+            return z
+        top = z.sort(dim=-1, descending=True).values
+        count = torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
+        excess = (top.cumsum(-1) - 1) / count
+        rho = (top > excess).sum(-1, keepdim=True) - 1
+        return (z - excess.gather(-1, rho)).clamp(min=0)

@@ -1,0 +1,207 @@
+"""Adam and its family, sign methods, and the two parts that go around any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepest import direction as D
+from steepest.core.optimizer import Optimizer
+from steepest.geometry import Decay
+from steepest.optim.registry import method
+
+Betas = tuple[float, float]
+_TORCH = {"foreach": None, "capturable": False, "differentiable": False, "fused": None, "amsgrad": False}
+
+
+def named(betas: Any) -> dict[str, float]:
+    """``betas`` as the hyper-parameters beta1 and beta2.
+
+    Raises:
+        TypeError: not a pair.
+    """
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}")
+    return {"beta1": betas[0], "beta2": betas[1]}
+
+
+@method("adaptive")
+class Adam(Optimizer):
+    """Adam, as torch.optim.Adam, with coupled weight decay.
+
+    Checkpoints are torch's: each loads the other's.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3 (paper).
+        betas: default (0.9, 0.999) (paper).
+        eps: default 1e-8 (paper).
+        weight_decay: coupled (an L2 penalty), default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    torch_group = {**_TORCH, "decoupled_weight_decay": False}
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        inner = D.Adam(**named(betas), eps=eps)
+        super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class AdamW(Optimizer):
+    """AdamW, as torch.optim.AdamW.
+
+    Checkpoints are torch's: each loads the other's.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3.
+        betas: default (0.9, 0.999).
+        eps: default 1e-8.
+        weight_decay: decoupled, default 0.01 (torch).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    torch_group = {**_TORCH, "decoupled_weight_decay": True}
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.01, **options: Any) -> None:  # fmt: skip
+        inner = D.Adam(**named(betas), eps=eps)
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class AMSGrad(Optimizer):
+    """AMSGrad: Adam with a second moment that never falls; equals torch.optim.Adam(amsgrad=True).
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3.
+        betas: default (0.9, 0.999).
+        eps: default 1e-8.
+        weight_decay: coupled, default 0.
+        bias_correction: default True (torch); the paper has none.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    torch_group = {**_TORCH, "amsgrad": True, "decoupled_weight_decay": False}
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, bias_correction: bool = True, **options: Any) -> None:  # fmt: skip
+        inner = D.AMSGrad(**named(betas), eps=eps, bias_correction=bias_correction)
+        super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class AdaBelief(Optimizer):
+    """AdaBelief: Adam with the variance around the momentum instead of the second moment.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3 (paper).
+        betas: default (0.9, 0.999) (paper).
+        eps: default 1e-8 (paper, convolutional nets; 1e-16 for transformers and GANs).
+        weight_decay: decoupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        inner = D.AdaBelief(**named(betas), eps=eps)
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive", space={"lr": ("log", 1e-6, 0.1)})
+class Lion(Optimizer):
+    """Lion: the sign of a mix of momentum and gradient; one state per parameter.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-4 (paper).
+        betas: default (0.9, 0.99) (paper).
+        weight_decay: decoupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-4, betas: Betas = (0.9, 0.99), weight_decay: float = 0.0,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Lion(**named(betas))
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class ADOPT(Optimizer):
+    """ADOPT: Adam that converges for every beta2.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3 (paper).
+        betas: default (0.9, 0.9999) (paper).
+        eps: floor of the root of the second moment, default 1e-6 (paper).
+        weight_decay: decoupled, default 0.
+        clip: default True (the paper's Algorithm 2).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.9999), eps: float = 1e-6,
+                 weight_decay: float = 0.0, clip: bool = True, **options: Any) -> None:  # fmt: skip
+        inner = D.Adopt(**named(betas), eps=eps, clip=clip)
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class CAdamW(Optimizer):
+    """Cautious AdamW: coordinates that disagree with the gradient stay.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3.
+        betas: default (0.9, 0.999).
+        eps: default 1e-6 (authors' code).
+        weight_decay: decoupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-6,
+                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        inner = D.Cautious(D.Adam(**named(betas), eps=eps))
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive", space={"lr": ("log", 1e-6, 0.1)})
+class CLion(Optimizer):
+    """Cautious Lion.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-4.
+        betas: default (0.95, 0.98) (authors' code).
+        weight_decay: decoupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-4, betas: Betas = (0.95, 0.98), weight_decay: float = 0.0,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Cautious(D.Lion(**named(betas)))
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class MARS(Optimizer):
+    """MARS-AdamW (approximate): AdamW on gradients whose noise a scaled difference reduces.
+
+    Args:
+        params: parameters or groups.
+        lr: default 3e-3 (paper).
+        betas: default (0.95, 0.99) (paper).
+        eps: default 1e-8.
+        gamma: default 0.025 (paper).
+        weight_decay: decoupled, default 0.
+        clip: the norm clip per tensor, default True (paper).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 3e-3, betas: Betas = (0.95, 0.99), eps: float = 1e-8,
+                 gamma: float = 0.025, weight_decay: float = 0.0, clip: bool = True, **options: Any) -> None:  # fmt: skip
+        inner = D.Mars(D.Adam(**named(betas), eps=eps), gamma=gamma, clip=clip)
+        super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)

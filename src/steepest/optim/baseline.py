@@ -1,0 +1,102 @@
+"""Gradient descent and its near relations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepest.core.optimizer import Optimizer
+from steepest.direction import Coupled, Direction, Momentum, Sign
+from steepest.geometry import L1, Box, Simplex
+from steepest.optim.registry import method
+
+_TORCH = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+
+
+@method("baseline", state_bytes=0.0, space={"lr": ("log", 1e-4, 10.0), "momentum": ("linear", 0.0, 0.99)})
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, as torch.optim.SGD.
+
+    Checkpoints are torch's: each loads the other's.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3 (torch).
+        momentum: default 0.
+        dampening: default 0.
+        weight_decay: coupled (an L2 penalty), default 0.
+        nesterov: default False; needs a momentum.
+        options: see :class:`steepest.Optimizer`.
+
+    Raises:
+        ValueError: Nesterov without momentum or with dampening, as in torch.
+    """
+
+    torch_group = {**_TORCH, "momentum": 0, "dampening": 0, "nesterov": False}
+
+    def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+                 weight_decay: float = 0.0, nesterov: bool = False, **options: Any) -> None:  # fmt: skip
+        remembers = Momentum(momentum=momentum, dampening=dampening, nesterov=nesterov)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got {momentum!r} and {dampening!r}")
+        direction = remembers if momentum else Direction()
+        self.torch_group = {**type(self).torch_group, "nesterov": nesterov}
+        super().__init__(params, lr, direction=Coupled(direction, weight_decay=weight_decay), **options)
+
+
+@method("baseline")
+class SignSGD(Optimizer):
+    """Sign descent: every coordinate moves by lr.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-3.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, **options: Any) -> None:
+        super().__init__(params, lr, direction=Sign(), **options)
+
+
+@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
+class ProxSGD(Optimizer):
+    """Proximal gradient descent with an L1 penalty (ISTA): weights become exactly zero.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-2.
+        l1: weight of the penalty, default 1e-4.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, l1: float = 1e-4, **options: Any) -> None:
+        super().__init__(params, lr, geometry=L1(l1=l1), **options)
+
+
+@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
+class ProjectedSGD(Optimizer):
+    """Projected gradient descent in a box.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-2.
+        lower: default -1.
+        upper: default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, lower: float = -1.0, upper: float = 1.0, **options: Any) -> None:
+        super().__init__(params, lr, geometry=Box(lower, upper), **options)
+
+
+@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
+class SimplexSGD(Optimizer):
+    """Projected gradient descent with every row on the probability simplex.
+
+    Args:
+        params: parameters or groups.
+        lr: default 1e-2.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
+        super().__init__(params, lr, geometry=Simplex(), **options)

@@ -1,0 +1,73 @@
+"""Methods for games and other rotating fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepest import direction as D
+from steepest import point
+from steepest.core.optimizer import Optimizer
+from steepest.optim.adaptive import Betas, named
+from steepest.optim.registry import method
+
+
+@method("games", forwards=2, backwards=2)
+class ExtraSGD(Optimizer):
+    """Extragradient: ask a step ahead, walk from here.
+
+    Args:
+        params: parameters or groups; a maximizing player's group has ``maximize=True``.
+        lr: default 1e-2.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
+        super().__init__(params, lr, point=point.ExtraGradient(), **options)
+
+
+@method("games", forwards=2, backwards=2)
+class ExtraAdam(Optimizer):
+    """ExtraAdam: extragradient with Adam in both half steps.
+
+    Args:
+        params: parameters or groups; a maximizing player's group has ``maximize=True``.
+        lr: default 1e-3 (paper).
+        betas: default (0.9, 0.999) (authors' code; 0.5, 0.9 in the paper's GANs).
+        eps: default 1e-8.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 **options: Any) -> None:  # fmt: skip
+        super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), point=point.ExtraGradient(), **options)
+
+
+@method("games")
+class OptimisticSGD(Optimizer):
+    """Optimistic gradient descent (ascent): extragradient's answer at the price of one gradient.
+
+    Args:
+        params: parameters or groups; a maximizing player's group has ``maximize=True``.
+        lr: default 1e-2.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
+        super().__init__(params, lr, point=point.Optimistic(), **options)
+
+
+@method("games")
+class OptimisticAdam(Optimizer):
+    """Optimistic Adam: Adam's step corrected by the step before.
+
+    Args:
+        params: parameters or groups; a maximizing player's group has ``maximize=True``.
+        lr: default 1e-3.
+        betas: default (0.9, 0.999).
+        eps: default 1e-8.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 **options: Any) -> None:  # fmt: skip
+        super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), point=point.Optimistic(), **options)

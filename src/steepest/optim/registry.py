@@ -1,0 +1,89 @@
+"""The table of named methods: what each costs, where it comes from, and which hyper-parameters are worth tuning.
+
+A method enters the table by the decorator above its class; the rest is read off its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+
+from steepest.core.optimizer import Optimizer
+
+#: a search range: ("log" | "linear", low, high)
+Range = tuple[str, float, float]
+LR: Mapping[str, Range] = {"lr": ("log", 1e-5, 1.0)}
+
+C = TypeVar("C", bound=type[Optimizer])
+
+
+@dataclass(frozen=True)
+class Method:
+    """One named method.
+
+    Args:
+        name: as it is imported from ``steepest``.
+        make: the class; ``make(params, **hyper)`` has the paper's defaults.
+        area: the family.
+        summary: one line.
+        state_bytes: bytes of optimizer state per float32 parameter.
+        forwards: forward passes a step (the fewest, for a line search).
+        backwards: backward passes a step.
+        closure: whether it needs ``step(closure)``.
+        cite: keys of references.bib.
+        space: hyper-parameters worth tuning, with their ranges.
+    """
+
+    name: str
+    make: type[Optimizer]
+    area: str
+    summary: str
+    state_bytes: float
+    forwards: int
+    backwards: int
+    closure: bool
+    cite: tuple[str, ...]
+    claims: tuple[str, ...] = ()
+    space: Mapping[str, Range] = field(default_factory=dict)
+
+
+methods: dict[str, Method] = {}
+
+
+def method(
+    area: str, forwards: int = 1, backwards: int = 1, state_bytes: float | None = None,
+    space: Mapping[str, Range] | None = None, claims: tuple[str, ...] = (),
+) -> Callable[[C], C]:  # fmt: skip
+    """Enter a class into the table.
+
+    Args:
+        area: the family.
+        forwards: forward passes a step.
+        backwards: backward passes a step.
+        state_bytes: per float32 parameter; default: four bytes for each state that the parts declare.
+        space: hyper-parameters worth tuning; default: the learning rate.
+        claims: names of the claims that test the method.
+    """
+
+    def enter(make: C) -> C:
+        opt = make([torch.nn.Parameter(torch.zeros(1))])
+        parts = list(opt.parts())
+        methods[make.__name__] = Method(
+            name=make.__name__,
+            make=make,
+            area=area,
+            summary=(make.__doc__ or "").strip().splitlines()[0].rstrip("."),
+            state_bytes=4.0 * sum(len(part.state) for part in parts) if state_bytes is None else state_bytes,
+            forwards=forwards,
+            backwards=backwards,
+            closure=any("closure" in part.needs for part in parts),
+            cite=tuple(dict.fromkeys(key for part in parts for key in part.cite)),
+            claims=claims,
+            space=dict(LR if space is None else space),
+        )
+        return make
+
+    return enter

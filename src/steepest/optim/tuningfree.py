@@ -1,0 +1,136 @@
+"""Methods that find their step size themselves; ``lr`` multiplies it and is 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepest import direction as D
+from steepest import stepsize
+from steepest.core.optimizer import Optimizer
+from steepest.geometry import Decay
+from steepest.optim.adaptive import Betas, named
+from steepest.optim.registry import method
+
+
+@method("stepsize", space={"c": ("log", 0.1, 1.0), "eta_max": ("log", 0.1, 100.0)})
+class SPS(Optimizer):
+    """SGD with the stochastic Polyak step.
+
+    Args:
+        params: parameters or groups.
+        c: default 0.5 (paper, convex; 0.2 for deep nets).
+        f_star: a lower bound of every mini-batch loss, default 0.
+        eta_max: default 10.
+        growth: largest factor between consecutive steps, default infinite.
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, c: float = 0.5, f_star: float = 0.0, eta_max: float = 10.0,
+                 growth: float = float("inf"), lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+        step = stepsize.SPS(c=c, f_star=f_star, eta_max=eta_max, growth=growth)
+        super().__init__(params, lr, step_size=step, **options)
+
+
+@method("stepsize", forwards=2, space={"c": ("log", 0.01, 0.5), "eta_max": ("log", 0.1, 100.0)})
+class SLS(Optimizer):
+    """SGD with the stochastic Armijo line search.
+
+    Args:
+        params: parameters or groups.
+        c: default 0.1 (paper, deep nets).
+        eta_max: default 1 (authors' code).
+        batches_per_epoch: sets how fast the step may grow, default 500 (authors' code).
+        gamma: growth within an epoch, default 2.
+        shrink: default 0.9 (paper).
+        reset: "grow", "keep" or "max".
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, c: float = 0.1, eta_max: float = 1.0, batches_per_epoch: int = 500,
+                 gamma: float = 2.0, shrink: float = 0.9, reset: str = "grow", lr: float = 1.0,
+                 **options: Any) -> None:  # fmt: skip
+        step = stepsize.SLS(c=c, eta_max=eta_max, batches_per_epoch=batches_per_epoch, gamma=gamma, shrink=shrink,
+                            reset=reset)  # fmt: skip
+        super().__init__(params, lr, step_size=step, **options)
+
+
+@method("stepsize", forwards=2, space={"c": ("log", 0.1, 0.9), "eta_max": ("log", 0.1, 100.0)})
+class PoNoS(Optimizer):
+    """SGD with the Polyak nonmonotone stochastic line search.
+
+    Args:
+        params: parameters or groups.
+        c: default 0.5 (paper).
+        c_p: default 0.1 (paper).
+        delta: default 0.5 (paper).
+        eta_max: default 10 (paper).
+        xi: default 1 (paper).
+        f_star: default 0.
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, c: float = 0.5, c_p: float = 0.1, delta: float = 0.5, eta_max: float = 10.0,
+                 xi: float = 1.0, f_star: float = 0.0, lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+        step = stepsize.PoNoS(c=c, c_p=c_p, delta=delta, eta_max=eta_max, xi=xi, f_star=f_star)
+        super().__init__(params, lr, step_size=step, **options)
+
+
+@method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
+class DoG(Optimizer):
+    """SGD with distance over gradients as step size.
+
+    Args:
+        params: parameters or groups.
+        reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
+        eps: default 1e-8 (paper).
+        weight_decay: coupled, default 0.
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, reps_rel: float = 1e-6, eps: float = 1e-8, weight_decay: float = 0.0,
+                 lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DoG(reps_rel=reps_rel, eps=eps), **options)
+
+
+@method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
+class DAdaptAdam(Optimizer):
+    """Adam with D-Adaptation.
+
+    Args:
+        params: parameters or groups.
+        lr: the schedule's multiplier, default 1 (paper).
+        betas: default (0.9, 0.999).
+        eps: default 1e-8.
+        weight_decay: decoupled, default 0.
+        d0: first estimate of the distance, default 1e-6 (paper).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1.0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, d0: float = 1e-6, **options: Any) -> None:  # fmt: skip
+        inner = D.Adam(**named(betas), eps=eps, bias_correction=False)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0),
+                         geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
+
+
+@method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
+class DAdaptSGD(Optimizer):
+    """Gradient descent with D-Adaptation; give it a falling schedule.
+
+    Args:
+        params: parameters or groups.
+        lr: the schedule's multiplier, default 1 (paper).
+        weight_decay: coupled, default 0.
+        d0: first estimate of the distance, default 1e-6 (paper).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptSGD(d0=d0), **options)

@@ -1,0 +1,38 @@
+"""Lookahead: k fast steps forward, one step back."""
+
+from __future__ import annotations
+
+from steepest.core.part import Point, State
+from steepest.core.run import Run
+
+
+class Lookahead(Point):
+    r"""Every k steps the slow weights go a part of the way to the fast ones, and the fast ones start again from there.
+
+    .. math:: s \leftarrow s + \alpha (x - s),\quad x \leftarrow s \qquad (t \equiv 0 \bmod k)
+
+    Args:
+        alpha: weight of the fast weights, default 0.5 (paper's usual; the authors' code has 0.8).
+        k: steps between synchronisations, default 5 (paper).
+
+    The direction keeps its state at a synchronisation (the paper's default).
+
+    Source: Zhang et al. 2019, arXiv:1907.08610, Algorithm 1.
+    """
+
+    hyper = {"alpha": (0.5, "[0, 1]")}
+    structure = {"k": (5, "[1, inf)")}
+    state = {"slow": State("x", exact=True)}
+    cite = ("zhang2019lookahead",)
+    k: int
+
+    def keep(self, run: Run) -> None:
+        """Synchronise after every k-th step."""
+        for group in run.opt.param_groups:
+            if group["t"] % self.k:
+                continue
+            for p in group["params"]:
+                if "slow" in run.opt.state[p]:
+                    slow = run.opt.state[p]["slow"]
+                    slow.lerp_(p.detach().to(slow.dtype), group["alpha"])
+                    p.detach().copy_(slow)

@@ -1,0 +1,115 @@
+"""Stochastic line searches: try a step on the same mini-batch, and shorten it until the loss falls enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+from torch import Tensor
+
+from steepest.core.part import LineSearch, Scalars
+from steepest.core.run import Run
+
+MOST = 100  # trials, as in the authors' code
+
+
+class Armijo(LineSearch):
+    """What both searches share: the slope of the loss along the direction, and the loop that shortens the step."""
+
+    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
+        """⟨g, d⟩."""
+        return {"gd": g * d}
+
+    @staticmethod
+    def backtrack(run: Run, eta: float, shrink: float, reference: float, slope: float, h: Scalars) -> tuple[float, int]:
+        """The first of η, η·shrink, ... with f(x - η d) ≤ reference - c η ⟨g, d⟩, and the number of shortenings."""
+        for tries in range(MOST):
+            if run.trial(eta) <= reference - h.c * eta * h.lr * slope:
+                return eta, tries
+            eta *= shrink
+        return 0.0, MOST
+
+
+class SLS(Armijo):
+    r"""The stochastic Armijo line search.
+
+    .. math:: f(x - \eta d) \le f(x) - c\,\eta\,\langle g, d\rangle \quad\text{on one mini-batch}
+
+    Starts from the last accepted step, enlarged; one forward for each trial.
+
+    Args:
+        c: sufficient decrease, default 0.1 (paper, deep nets; 0.5 in its convex theory).
+        shrink: β, default 0.9 (paper).
+        gamma: γ; the first trial is γ^(1/batches_per_epoch) times the last step, default 2 (paper, deep nets).
+        eta_max: bound and first step, default 1 (the authors' code).
+        batches_per_epoch: default 500 (the authors' code).
+        reset: ``"grow"`` as said, ``"keep"`` the last step, or ``"max"`` start from eta_max every time.
+
+    Source: Vaswani et al. 2019, arXiv:1905.09997, Algorithms 1 and 2.
+
+    Note: a search that fails leaves the weights and starts from eta_max next time; the authors' code takes 1e-6 and
+    goes on from 0.9¹⁰⁰ of its step.
+    """
+
+    hyper = {"c": (0.1, "(0, 1)"), "shrink": (0.9, "(0, 1)"), "gamma": (2.0, "[1, inf)"), "eta_max": (1.0, "(0, inf)")}
+    structure = {"batches_per_epoch": (500, "[1, inf)"), "reset": ("grow", ("grow", "keep", "max"))}
+    memory = {"eta_prev": 0.0}
+    cite = ("vaswani2019painless",)
+    batches_per_epoch: int
+    reset: str
+
+    def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
+        """The accepted step."""
+        slope = sums.get("gd", 0.0)
+        if slope <= 0:
+            return 0.0
+        last = memory["eta_prev"]
+        grown = {"grow": last * h.gamma ** (1 / self.batches_per_epoch), "keep": last, "max": h.eta_max}[self.reset]
+        start = min(grown, h.eta_max) if last > 0 else h.eta_max
+        eta, _ = self.backtrack(run, start, h.shrink, loss, slope, h)
+        memory["eta_prev"] = eta
+        return eta
+
+
+class PoNoS(Armijo):
+    r"""Polyak nonmonotone stochastic line search: Polyak's step first, and a reference that need not fall.
+
+    .. math:: f(x - \eta d) \le \max(\tilde C, f(x)) - c\,\eta\,\langle g, d\rangle,\quad
+              \tilde C = \frac{\xi Q C + f(x)}{\xi Q + 1}
+
+    starting from :math:`\min\bigl(\delta^{\bar l}\,(f - f^*)/(c_p\langle g, d\rangle),\ \eta_{\max}\bigr)`, where the
+    memory l̄ of past backtracks falls by one a step: most steps need none.
+
+    Args:
+        c: sufficient decrease, default 0.5 (paper).
+        c_p: Polyak's constant, default 0.1 (paper).
+        delta: δ, shortening, default 0.5 (paper).
+        eta_max: default 10 (paper; 1e10 in its convex experiments).
+        xi: ξ, weight of the past in the reference, default 1 (paper).
+        f_star: default 0.
+
+    Source: Galli, Rauhut & Schmidt 2023, arXiv:2306.12747, Algorithm 1 (as quoted by third parties).
+
+    Note: C is the maximum, as third parties quote the paper; the authors' code keeps C̃.  After a failed search (100
+    trials) the weights stay and the memory is left alone; in the authors' code it grows by 98 and the method stands
+    still for dozens of steps.
+    """
+
+    hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
+             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)")}  # fmt: skip
+    memory = {"C": 0.0, "Q": 0.0, "backtracks": 0.0}
+    cite = ("galli2023ponos",)
+
+    def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
+        """The accepted step."""
+        mix = h.xi * memory["Q"]
+        memory["C"] = max((mix * memory["C"] + loss) / (mix + 1), loss)
+        memory["Q"] = mix + 1
+        slope, gap = sums.get("gd", 0.0), loss - h.f_star
+        if slope <= 0 or gap <= 0:
+            return 0.0
+        start = min(gap / (h.c_p * slope) * h.delta ** memory["backtracks"], h.eta_max)
+        eta, tries = self.backtrack(run, start, h.delta, memory["C"], slope, h)
+        if eta > 0:
+            memory["backtracks"] = max(memory["backtracks"] + tries - 1, 0.0)
+        return eta

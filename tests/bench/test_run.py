@@ -1,0 +1,184 @@
+"""One run: fair to every method, honest about how it ended, and continued bit for bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from steepest.bench import run as run_module
+from steepest.bench.problem import Problem, Workload
+from steepest.bench.run import Record, Run, execute
+
+
+def without_seconds(record: Record) -> list[dict[str, Any]]:
+    return [{k: v for k, v in point.items() if k != "seconds"} for point in record.curve]
+
+
+def use(monkeypatch: pytest.MonkeyPatch, build: Callable[[int], Problem]) -> None:
+    monkeypatch.setattr(run_module, "find_workload", lambda name: Workload(name, "", build, 60))
+
+
+def simple(seed: int, **change: Any) -> Problem:
+    x = torch.arange(1.0, 9.0).unsqueeze(1)
+    given = Problem(
+        torch.nn.Linear(1, 1),
+        lambda model, batch: (model(batch) - 2 * batch).square().mean(),
+        lambda k: x[k % 8 : k % 8 + 1],
+        lambda model: {"loss": (model(x) - 2 * x).square().mean().item()},
+    )
+    return replace(given, **change)
+
+
+def test_all_methods_start_from_the_same_weights_and_see_the_same_batches(
+    monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any]
+) -> None:
+    seen: list[list[float]] = []
+
+    def build(seed: int) -> Problem:
+        given, batches = simple(seed), list[float]()
+        seen.append(batches)
+
+        def loss(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+            if not batches or batches[-1] != batch.item():
+                batches.append(batch.item())
+            return given.loss(model, batch)
+
+        return replace(given, loss=loss)
+
+    use(monkeypatch, build)
+    records = [execute(Run("w", name, 3, 60.0)) for name in ("torch.SGD", "Counted", "Twice")]
+    assert len({r.curve[0]["loss"] for r in records}) == 1
+    assert seen[0] == seen[1]
+    assert seen[0][: len(seen[2])] == seen[2]
+    other = execute(Run("w", "torch.SGD", 4, 60.0))
+    assert other.curve[0]["loss"] != records[0].curve[0]["loss"]
+
+
+def test_the_budget_buys_half_as_many_steps_of_a_method_with_two_gradients(
+    monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any]
+) -> None:
+    use(monkeypatch, simple)
+    one, two = (execute(Run("w", name, 0, 60.0)).curve[-1] for name in ("Counted", "Twice"))
+    assert (one["step"], one["ge"]) == (20, 60)
+    assert (two["step"], two["ge"]) == (10, 60)
+
+
+def test_a_closure_asked_twice_by_a_torch_optimizer_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, simple)
+    monkeypatch.setitem(run_module.contestants.TORCH, "LBFGS", {})
+    record = execute(Run("w", "torch.LBFGS", 0, 60.0, {"max_iter": 4}))
+    assert record.status == "done", record.error
+    assert record.curve[1]["ge"] > 3 * record.curve[1]["step"]
+
+
+def test_divergence_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, simple)
+    record = execute(Run("w", "torch.SGD", 0, 600.0, {"lr": 1e9}))
+    assert record.status == "diverged"
+    assert record.curve[-1]["loss"] is None
+    assert record.curve[-1]["ge"] < 600
+
+
+def test_a_method_that_raises_is_recorded(monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any]) -> None:
+    use(monkeypatch, simple)
+    record = execute(Run("w", "Broken", 0, 60.0))
+    assert (record.status, record.error) == ("failed", "ValueError: needs per-example gradients")
+    assert len(record.curve) == 1
+
+
+def test_a_workload_that_raises_for_one_seed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(seed: int) -> Problem:
+        raise RuntimeError("no data for this seed")
+
+    use(monkeypatch, build)
+    assert execute(Run("w", "torch.SGD", 7, 60.0)).error == "RuntimeError: no data for this seed"
+
+
+def test_first_step_data_and_evaluation_are_not_on_the_clock(
+    monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any]
+) -> None:
+    given = simple(0)
+    asked = [0]
+
+    def slow_first(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.0 if asked[0] else 0.3)
+        asked[0] += 1
+        return given.loss(model, batch)
+
+    def slow_batch(k: int) -> torch.Tensor:
+        time.sleep(0.02)
+        return given.batch(k)
+
+    def slow_evaluation(model: torch.nn.Module) -> dict[str, float]:
+        time.sleep(0.02)
+        return dict(given.evaluate(model))
+
+    use(monkeypatch, lambda seed: replace(given, loss=slow_first, batch=slow_batch, evaluate=slow_evaluation))
+    record = execute(Run("w", "torch.SGD", 0, 60.0))
+    assert record.first_step >= 0.3
+    assert 0 < (record.curve[-1]["seconds"] or 0) < 0.2  # 20 steps; batches and evaluations would add 0.8
+
+
+@pytest.mark.parametrize(("method", "hyper"), [("torch.AdamW", {}), ("torch.SGD", {"lr": 0.05, "momentum": 0.9})])
+def test_a_run_stopped_inside_goes_on_bit_for_bit(tiny: str, method: str, hyper: dict[str, Any]) -> None:
+    run = Run(tiny, method, 1, 120.0, hyper)
+    whole = execute(run)
+    states: list[bytes] = []
+    kept = execute(run, save=states.append, save_every=0.0)
+    assert without_seconds(kept) == without_seconds(whole)  # saving changes nothing
+    for state in (states[2], states[len(states) // 2]):
+        torch.manual_seed(99)
+        resumed = execute(run, checkpoint=state)
+        assert without_seconds(resumed) == without_seconds(whole)
+        assert resumed.status == "done"
+
+
+def test_a_checkpoint_is_taken_up_and_not_run_from_the_start(tiny: str) -> None:
+    run = Run(tiny, "torch.AdamW", 1, 120.0)
+    states: list[bytes] = []
+    execute(run, save=states.append, save_every=0.0)
+    told: list[float] = []
+    execute(run, checkpoint=states[20], progress=told.append)
+    assert min(told) > 0.5
+
+
+def test_a_fault_of_the_listener_is_not_blamed_on_the_method(tiny: str) -> None:
+    def full(state: bytes) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        execute(Run(tiny, "torch.SGD", 0, 60.0), save=full, save_every=0.0)
+
+
+def test_the_callers_random_state_is_left_alone(tiny: str) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    execute(Run(tiny, "torch.SGD", 0, 30.0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_identity_changes_with_every_part_of_the_description() -> None:
+    base = Run("w", "m", 0, 60.0, {"lr": 0.1}, "f", "1")
+    others = [
+        replace(base, workload="v"),
+        replace(base, method="n"),
+        replace(base, seed=1),
+        replace(base, budget=61.0),
+        replace(base, hyper={"lr": 0.2}),
+        replace(base, fingerprint="g"),
+        replace(base, version="2"),
+    ]
+    assert len({r.id for r in [base, *others]}) == len(others) + 1
+    assert Run("w", "m", 0, 60.0, {"lr": 0.1}, "f", "1").id == base.id
+
+
+def test_what_is_recorded_about_memory_and_settings(tiny: str) -> None:
+    record = execute(Run(tiny, "torch.AdamW", 0, 30.0, {"lr": 0.01}))
+    assert record.settings["lr"] == 0.01
+    assert record.settings["weight_decay"] == 0.01  # torch's default, not asked for
+    assert record.state_bytes == pytest.approx(8 * 6 / 7)  # two float32 for 6 weights; the bias has one element

@@ -1,0 +1,184 @@
+"""The store: whole records or none, whenever the process is killed, and every finished run is found again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steepest.bench.errors import UsageError
+from steepest.bench.pool import Event, carry_out
+from steepest.bench.run import Record, Run
+from steepest.bench.store import NAME, Store, records_in
+
+RECORD = Record("done", [{"step": 0, "ge": 0.0, "seconds": 0.0, "train": None, "loss": 1.5}], 0.1, 8.0, {"lr": 0.1})
+
+
+def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+    run = Run("w", "m", 0, 60.0)
+    with Store(tmp_path) as store:
+        assert store.get(run) is None
+        store.put(run, RECORD)
+    with Store(tmp_path) as store:
+        assert store.get(run) == RECORD
+        assert store.get(Run("w", "m", 1, 60.0)) is None
+    assert records_in(tmp_path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]  # the log is folded into the one file
+
+
+def test_a_finished_run_has_no_checkpoint(tmp_path: Path) -> None:
+    run, other = Run("w", "m", 0, 60.0), Run("w", "m", 1, 60.0)
+    with Store(tmp_path) as store:
+        for r in (run, other):
+            store.put_checkpoint(r, b"old")
+            store.put_checkpoint(r, b"new")
+        store.put(run, RECORD)
+        assert store.checkpoint(run) is None
+        assert store.checkpoint(other) == b"new"
+
+
+def test_looking_makes_nothing(tmp_path: Path) -> None:
+    assert records_in(tmp_path / "no") == 0
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_file_that_is_no_store_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("my holiday notes, long enough to be no database at all" * 50)
+    before = (tmp_path / NAME).read_bytes()
+    with pytest.raises(UsageError, match="not a result store"):
+        Store(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        Store(tmp_path / "file" / "below")
+
+
+VICTIM = """
+import json, sys
+from pathlib import Path
+from steepest.bench.pool import carry_out
+from steepest.bench.run import Run
+from steepest.bench.store import Store
+runs = [Run(**config) for config in json.loads(sys.argv[1])]
+with Store(Path("out")) as store:
+    missing = [run for run in runs if store.get(run) is None]
+carry_out(missing, Path("out"), int(sys.argv[2]), lambda event: event.status and print("done", flush=True))
+"""
+
+
+def runs_of(tiny: str) -> list[Run]:
+    return [Run(tiny, method, seed, 120.0) for seed in range(4) for method in ("torch.AdamW", "torch.SGD")]
+
+
+def start(runs: list[Run], jobs: int, pause: float) -> subprocess.Popen[str]:
+    configs = json.dumps([run.__dict__ for run in runs])
+    return subprocess.Popen([sys.executable, "-c", VICTIM, configs, str(jobs)], stdout=subprocess.PIPE, text=True,
+                            env=os.environ | {"TINY_PAUSE": str(pause)})  # fmt: skip
+
+
+def curves(runs: list[Run], folder: Path) -> list[list[dict[str, Any]]]:
+    with Store(folder) as store:
+        records = [store.get(run) for run in runs]
+    assert all(r is not None and r.status == "done" for r in records)
+    return [[{k: v for k, v in p.items() if k != "seconds"} for p in r.curve] for r in records if r is not None]
+
+
+def children_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def kill_at_random(tiny: str, times: int, jobs: int) -> None:
+    """Kills a bench again and again, checks the store each time, lets it end, and compares with a quiet bench."""
+    runs, dice = runs_of(tiny), random.Random(times)
+    kept = 0
+    for _ in range(times):
+        with start(runs, jobs, pause=0.002) as victim:
+            assert victim.stdout is not None
+            if dice.random() < 0.8:
+                victim.stdout.readline()  # at least one more run is finished…
+            time.sleep(dice.uniform(0.0, 0.15))  # …and the next is somewhere inside, or being written
+            workers = children_of(victim.pid) if jobs > 1 else []
+            victim.send_signal(signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while any(map(alive, workers)):
+            assert time.monotonic() < deadline, "workers outlive their parent"
+            time.sleep(0.02)
+        if Path("out", NAME).exists():
+            with contextlib.closing(sqlite3.connect(Path("out", NAME))) as db:
+                assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        now = records_in(Path("out"))
+        assert now >= kept, "a finished run was lost"
+        kept = now
+    assert kept > 0
+    with start(runs, jobs, pause=0.0) as last:
+        out, _ = last.communicate(timeout=120)
+    assert last.returncode == 0
+    assert out.count("done") == len(runs) - kept, "a finished run was run again"
+    carry_out(runs, Path("quiet"), 1, lambda event: None)
+    assert curves(runs, Path("out")) == curves(runs, Path("quiet"))
+
+
+def test_killed_and_resumed_equals_undisturbed(tiny: str) -> None:
+    kill_at_random(tiny, times=2, jobs=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_killed_twenty_times_and_resumed_equals_undisturbed(tiny: str, jobs: int) -> None:
+    kill_at_random(tiny, times=20, jobs=jobs)
+
+
+def test_a_run_stopped_inside_goes_on_from_its_checkpoint(tiny: str, tmp_path: Path, monkeypatch: Any) -> None:
+    from steepest.bench import pool
+
+    run = runs_of(tiny)[0]
+
+    class Stop(Exception):
+        pass
+
+    def stop(event: Event) -> None:
+        if event.part > 0.6:
+            raise Stop
+
+    every = pool.execute
+    monkeypatch.setattr(pool, "execute", lambda *args, **more: every(*args, **more, save_every=0.0))
+    with pytest.raises(Stop):
+        carry_out([run], tmp_path / "out", 1, stop)
+    parts: list[float] = []
+    carry_out([run], tmp_path / "out", 1, lambda event: parts.append(event.part))
+    assert parts[0] > 0.5
+    carry_out([run], tmp_path / "quiet", 1, lambda event: None)
+    assert curves([run], tmp_path / "out") == curves([run], tmp_path / "quiet")
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_wait(tiny: str, tmp_path: Path) -> None:
+    Path("tiny_workload.py").write_text("import os\ndef problem(seed):\n    os._exit(3)\n")
+    with pytest.raises(RuntimeError, match="a worker process ended while it ran"):
+        carry_out(runs_of(tiny)[:2], tmp_path / "out", 2, lambda event: None)
+
+
+def test_what_a_workload_prints_disturbs_nobody(tiny: str, tmp_path: Path) -> None:
+    path = Path("tiny_workload.py")
+    path.write_text(path.read_text().replace("pause = ", 'print("hello", flush=True); pause = '))
+    statuses: list[str] = []
+    carry_out(runs_of(tiny)[:2], tmp_path / "out", 2, lambda event: statuses.append(event.status))
+    assert statuses.count("done") == 2
