@@ -20,13 +20,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from steepest.core import codec
+from steepest.core import codec, native
 from steepest.core.native import Native, Plan
+from steepest.core.pieces import PIECE, Pieces, runnable
 from steepest.core.rule import Program, Rule, Unprintable, trace
 
 LIFTS = ("auto", "native", "inductor", "eager")
 KIND = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
-PIECE = 1 << 16  # elements of an eager piece: a few such float32 pieces fit a core's L2 cache
 
 Reduce = Callable[[Tensor], None]
 
@@ -85,7 +85,7 @@ class Kernel(Protocol):
         """Run once; returns the sums, one row per tensor (float64), if the rule has any."""
 
 
-def _flat(t: Tensor) -> Tensor:
+def flat(t: Tensor) -> Tensor:
     """A dense tensor's storage as one dimension."""
     return t.as_strided((t.numel(),), (1,)) if t.dim() != 1 or not t.is_contiguous() else t
 
@@ -113,7 +113,11 @@ class Printed:
         if stored is None:
             stored = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
             table.pointers[id(self)] = stored
-        pointers = array.array("q", [t.data_ptr() for n in (*self.live, "y") for t in live[n]]) + stored
+        addresses: dict[int, list[int]] = {}
+        for n in (*self.live, "y"):  # x and y are mostly the same list
+            if id(live[n]) not in addresses:
+                addresses[id(live[n])] = [t.data_ptr() for t in live[n]]
+        pointers = array.array("q", [a for n in (*self.live, "y") for a in addresses[id(live[n])]]) + stored
         values = array.array("d", [h[n] for n in self.scalars])
         sums = self.native.run(table.plan, pointers, values, seed, reduce)
         return None if sums is None else torch.frombuffer(sums, dtype=torch.float64).view(len(table.numels), -1)
@@ -164,29 +168,39 @@ class Eager:
         scalars: dict[str, Any] = {**h, "numel": float(table.sizes[k])}
         if self.compiled:
             scalars = {name: torch.tensor(v, dtype=torch.float64, device=x.device) for name, v in scalars.items()}
-        flat = {name: _flat(live[name][k]) for name in (*spec.live, "y")}
+        storage = {name: flat(live[name][k]) for name in (*spec.live, "y")}
         state = table.states[k]
         added: dict[str, float] = {}
         for o in range(0, max(n, 1), max(step, 1)):
             e = min(o + step, n)
-            tensors: dict[str, Any] = {name: (flat[name][o:e],) for name in spec.live}
+            tensors: dict[str, Any] = {name: (storage[name][o:e],) for name in spec.live}
             for name, kind in spec.stored.items():
-                stored: tuple[Tensor, ...] = (_flat(state[name])[o:e],)
+                stored: tuple[Tensor, ...] = (flat(state[name])[o:e],)
                 if kind.startswith("q8"):
                     stored += (state[name + codec.SCALE][o // codec.BLOCK : -(-e // codec.BLOCK)],)
                 tensors[name] = stored
             outs, sums = self.apply(tensors, scalars, None if spec.pointwise else x.shape)
             for name, v in outs.items():
                 if name == "x":
-                    flat["y"][o:e].copy_(v.reshape(-1))
+                    storage["y"][o:e].copy_(v.reshape(-1))
                 elif name == "d":
-                    flat["d"][o:e].copy_(v.reshape(-1))
+                    storage["d"][o:e].copy_(v.reshape(-1))
                 else:
                     place = seed + spec.places[name]
                     codec.encode(spec.stored[name], v.reshape(-1), tensors[name], o, table.salts[k], place)
             for name, v in sums.items():
                 added[name] = added.get(name, 0.0) + float(v)
         return added
+
+
+def any_nonfinite(tensors: list[Tensor], table: Table) -> bool:
+    """Whether NaN or infinity is anywhere in the gradients of a bucket; by the printed loop where there is one."""
+    if tensors[0].device.type == "cpu":
+        try:
+            return native.any_nonfinite(KIND[tensors[0].dtype], tensors, table.plan)
+        except Unprintable:
+            pass
+    return not all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def _own_code(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,7 +234,11 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
         reason = str(error)
     if spec.pointwise and (lift == "inductor" or (lift == "auto" and device.type != "cpu")):
         return Eager(spec, program, compiled=True)
+    if program is not None and device.type == "cpu" and lift == "auto" and runnable(spec, program):
+        kernel: Kernel = Pieces(spec, program)
+    else:
+        kernel = Eager(spec, program)
     if lift == "auto" and reason and spec.pointwise and reason not in _told:
         _told.add(reason)
         warnings.warn(f"steepest runs eagerly, about twice as slow as its printed loop: {reason}", stacklevel=2)
-    return Eager(spec, program)
+    return kernel

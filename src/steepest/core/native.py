@@ -32,7 +32,7 @@ from torch import Tensor
 from steepest.core.rule import Op, Program, Unprintable
 
 C_TYPE = {"f32": "float", "f64": "double", "bf16": "uint16_t", "f16": "_Float16", "q8s": "uint8_t", "q8u": "uint8_t"}
-CHUNK = 4096
+CHUNK = 4096  # elements; also in the printed code
 
 _VECTOR = {
     "add": "{0}+{1}", "sub": "{0}-{1}", "mul": "{0}*{1}", "div": "{0}/{1}", "neg": "-{0}", "abs": "FABS({0})",
@@ -49,6 +49,16 @@ _HEAD = """
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#define THREADS omp_get_num_threads
+#define THREAD omp_get_thread_num
+#else
+#define THREADS() 1
+#define THREAD() 0
+#endif
+#define CHUNK 4096
+#define ALONE 16
 static inline float f_of(uint32_t b) { float f; memcpy(&f, &b, 4); return f; }
 static inline uint32_t b_of(float f) { uint32_t b; memcpy(&b, &f, 4); return b; }
 static inline uint32_t mix(uint32_t x) {
@@ -84,7 +94,7 @@ void %(name)s(int64_t nt, const int64_t*start, const int64_t*numel, const double
               void*const*ptr, const double*sc, int64_t seed, const double*before, double*partial, double*after,
               int threads) {
   const int64_t C = start[nt];
-  #pragma omp parallel num_threads(threads) if (C > 8)
+  #pragma omp parallel num_threads(threads) if (C > ALONE)
   {
     int64_t P = THREADS(), p = THREAD(), a = C * p / P, b = C * (p + 1) / P, lo = 0, hi = nt;
     while (hi - lo > 1) { int64_t mid = (lo + hi) / 2; if (start[mid] <= a) lo = mid; else hi = mid; }
@@ -105,7 +115,7 @@ _CHECK = """
 int64_t nonfinite(int64_t nt, const int64_t*start, const int64_t*numel, void*const*ptr, int threads) {
   const int64_t C = start[nt];
   int64_t bad = 0;
-  #pragma omp parallel num_threads(threads) if (C > 8) reduction(+:bad)
+  #pragma omp parallel num_threads(threads) if (C > ALONE) reduction(+:bad)
   {
     int64_t P = THREADS(), p = THREAD(), a = C * p / P, b = C * (p + 1) / P, lo = 0, hi = nt;
     while (hi - lo > 1) { int64_t mid = (lo + hi) / 2; if (start[mid] <= a) lo = mid; else hi = mid; }
@@ -244,15 +254,10 @@ def emit(
         source.append(
             _PASS % {"name": f"pass{j}", "scalars": "\n".join(head), "body": "\n".join(body), "fold": "\n".join(fold)}
         )
-    kind = kinds["g"] if "g" in kinds else "f32"
-    macros = [f"#define T {ctype}", f"#define CHUNK {CHUNK}", f"#define G {C_TYPE[kind]}", f"#define GBAD {_BAD[kind]}",
-              "#define MOST " + ("FLT_MAX" if ctype == "float" else "DBL_MAX")]  # fmt: skip
+    macros = [f"#define T {ctype}", "#define MOST " + ("FLT_MAX" if ctype == "float" else "DBL_MAX")]
     macros += [f"#define {f.upper()} {f}{'f' if ctype == 'float' else ''}"
                for f in ("fabs", "sqrt", "exp", "log", "tanh", "pow")]  # fmt: skip
-    macros.append("#ifdef _OPENMP\n#include <omp.h>\n#define THREADS omp_get_num_threads\n#define THREAD "
-                  "omp_get_thread_num\n#else\n#define THREADS() 1\n#define THREAD() 0\n#endif")  # fmt: skip
-    assert set(names) <= set(ops)
-    return _HEAD + "\n".join(macros) + "".join(source) + _CHECK, [len(sums)] * levels + [len(program.sums)]
+    return _HEAD + "\n".join(macros) + "".join(source), [len(sums)] * levels + [len(program.sums)]
 
 
 @functools.cache
@@ -340,9 +345,6 @@ class Native:
         for f in self.passes:
             f.restype = None
             f.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 6, ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
-        self.check = library.nonfinite
-        self.check.restype = ctypes.c_int64
-        self.check.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
 
     def run(
         self,
@@ -386,3 +388,23 @@ class Plan:
         if len(self._partial) < width * self.start[-1]:
             self._partial = array.array("d", bytes(8 * width * self.start[-1]))
         return self._partial.buffer_info()[0]
+
+
+@functools.cache
+def finite_check(kind: str) -> Callable[..., int]:
+    """A loop that tells whether anything in a table of tensors is NaN or infinite, at the price of one read.
+
+    Raises:
+        Unprintable: it cannot be compiled here.
+    """
+    check = build(f"{_HEAD}\n#define G {C_TYPE[kind]}\n#define GBAD {_BAD[kind]}\n{_CHECK}").nonfinite
+    check.restype = ctypes.c_int64
+    check.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
+    return check  # type: ignore[no-any-return]
+
+
+def any_nonfinite(kind: str, tensors: list[Tensor], plan: Plan) -> bool:
+    """Whether NaN or infinity is anywhere in dense tensors of one kind, whose lengths ``plan`` has."""
+    pointers = array.array("q", [t.data_ptr() for t in tensors])
+    return bool(finite_check(kind)(len(tensors), plan.start.buffer_info()[0], plan.numel.buffer_info()[0],
+                                   pointers.buffer_info()[0], torch.get_num_threads()))  # fmt: skip

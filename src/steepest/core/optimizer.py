@@ -7,6 +7,7 @@ and numbers.  Parameters are worked on in *buckets*: one group, one type, one st
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from steepest.core.checkpoint import accept, export, restore
 from steepest.core.cite import citation
 from steepest.core.evaluate import Closure, Counters, Evidence
 from steepest.core.layout import is_dense, like_storage
-from steepest.core.lift import KIND, LIFTS, Kernel, Reduce, Spec, Table, make
+from steepest.core.lift import KIND, LIFTS, Kernel, Reduce, Spec, Table, any_nonfinite, make
 from steepest.core.part import (
     Channel,
     Chart,
@@ -56,9 +57,23 @@ class Bucket:
     gs: list[Tensor]
     table: Table
     t: int
-    reduce: Reduce | None
+    fixed: Fixed
     scattered: list[tuple[Tensor, Tensor]]  # (parameter, dense working copy) where storage has gaps
     ds: list[Tensor] | None = None
+
+
+@dataclass
+class Fixed:
+    """What stays the same for a list of parameters from step to step."""
+
+    params: list[Tensor]
+    entries: list[dict[str, Any]]  # optimizer.state[p]
+    table: Table
+    reduce: Reduce | None
+    sharded: bool
+    dense: bool
+    strides: list[tuple[int, ...]]
+    kinds: tuple[Any, ...]
 
 
 class Optimizer(torch.optim.Optimizer):
@@ -134,6 +149,7 @@ class Optimizer(torch.optim.Optimizer):
         check_number("lr", "lr", lr, "[0, inf)")
         values = {name: value for part in self.parts() for name, value in part.values.items()}
         defaults: dict[str, Any] = {"lr": lr, **_pack(values), "maximize": maximize, "t": 0, **self.step_size.memory}
+        self._plain = [name for name in defaults if name not in ("betas", "maximize")]
         self._clear()
         super().__init__(params, defaults)
 
@@ -163,6 +179,8 @@ class Optimizer(torch.optim.Optimizer):
                                  "direction or step size")  # fmt: skip
         self._state_specs = {n: s for part in self.parts() for n, s in part.state.items()}
         self._direction_state = [n for part in self.direction.walk() for n in part.state]
+        self._asks = [part for part in self.parts() if "closure" in part.needs]
+        self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
@@ -218,12 +236,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _h(self, group: dict[str, Any], t: int) -> dict[str, float]:
         """All scalars of a kernel for one group at step t, but the step size."""
-        h = {name: float(value) for name, value in _unpack({n: group[n] for n in self.defaults if n in group}).items()
-             if name != "maximize"}  # fmt: skip
+        h = {name: float(group[name]) for name in self._plain}
+        if "betas" in self.defaults:
+            h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
         h["t"] = t
-        space = SimpleNamespace(**h)
-        for part in self.parts():
-            h.update(part.scalars(t, space))
+        for part in self._with_scalars:
+            h.update(part.scalars(t, SimpleNamespace(**h)))
         h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0
         return h
 
@@ -244,9 +262,8 @@ class Optimizer(torch.optim.Optimizer):
         Raises:
             RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
         """
-        if closure is None and any("closure" in part.needs for part in self.parts()):
-            who = next(part for part in self.parts() if "closure" in part.needs)
-            raise RuntimeError(f"{who!r} evaluates the loss itself: call step(closure) with a function that computes "
+        if closure is None and self._asks:
+            raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that computes "
                                "and returns the loss")  # fmt: skip
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
@@ -328,12 +345,13 @@ class Optimizer(torch.optim.Optimizer):
         """Whether the step may go on; otherwise skip it or raise, as configured."""
         if self.nonfinite == "propagate":
             return True
-        bad = evidence.loss is not None and not torch.isfinite(torch.as_tensor(evidence.loss)).all()
-        owners: list[Tensor] = []
-        if not bad and evidence.gradient is None:
-            owners = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
-            bad = _any_nonfinite([shard.local(p.grad) for p in owners if p.grad is not None])
-        if shard.reducer(owners) is not None or (self.step_size.uses_loss and evidence.loss is not None):
+        bad = evidence.loss is not None and not math.isfinite(evidence.loss)
+        sharded = False
+        if evidence.gradient is None:
+            for bucket in self._sorted(evidence):
+                bad = bad or any_nonfinite(bucket.gs, bucket.table)
+                sharded = sharded or bucket.fixed.reduce is not None
+        if sharded or (self.step_size.uses_loss and evidence.loss is not None):
             bad = shard.mean_over_ranks(float(bad)) > 0
         if not bad:
             return True
@@ -353,6 +371,9 @@ class Optimizer(torch.optim.Optimizer):
     def _buckets(self, evidence: Evidence, h: dict[int, dict[str, float]]) -> Iterator[Bucket]:
         """Buckets with their direction made where it works in other coordinates."""
         for bucket in self._sorted(evidence):
+            if self._sends:
+                sent = [self.channel.send(g, e) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
+                bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
                 clock = self.chart.clock(bucket.t)
                 through_chart(self, bucket, {**self._h(bucket.group, clock), "eta": float(bucket.group["lr"])})
@@ -360,55 +381,72 @@ class Optimizer(torch.optim.Optimizer):
 
     def _sorted(self, evidence: Evidence) -> Iterator[Bucket]:
         """Parameters with a gradient, sorted into buckets; one by one where gradients are regenerated."""
-        salt = 0
         for group in self.param_groups:
-            members: dict[tuple[Any, ...], list[tuple[int, Tensor, Tensor]]] = {}
-            for p in group["params"]:
-                salt += 1
-                if evidence.gradient is not None:
+            params = group["params"]
+            if evidence.gradient is not None:
+                for p in params:
                     if p.requires_grad:
-                        g = evidence.gradient(salt - 1, p)
-                        yield self._bucket(group, [(salt - 1, p, g)])
-                    continue
-                g = p.grad
+                        yield self._bucket(group, self._fixed([p]), [evidence.gradient(self.salt(p), p)])
+                continue
+            grads = [p.grad for p in params]
+            usual = self._usual.get(id(group))
+            if usual is not None and len(usual.params) == len(grads) and self._as_usual(usual, grads):
+                yield self._bucket(group, usual, grads)
+                continue
+            members: dict[tuple[Any, ...], list[tuple[Tensor, Tensor]]] = {}
+            for p, g in zip(params, grads, strict=True):
                 if g is None:
                     continue
                 if g.is_sparse:
                     raise RuntimeError("sparse gradients are not supported: make the embedding with sparse=False")
-                step = self.state[p].get("step", 0) if p in self.state else 0
-                charted = self._charted and self.chart.applies(p)
-                members.setdefault((step, p.dtype, g.dtype, p.device, charted), []).append((salt - 1, p, g))
-            for rows in members.values():
-                yield self._bucket(group, rows)
-
-    def _bucket(self, group: dict[str, Any], rows: list[tuple[int, Tensor, Tensor]]) -> Bucket:
-        params = [p for _, p, _ in rows]
-        key = tuple(map(id, params))
-        cached = self._tables.get(key)
-        if cached is None:
-            for _, p, _ in rows:
                 self._init_state(p)
-            states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in self.state[p].items()} for p in params]
-            table = Table(states, [shard.local(p).numel() for p in params], [p.numel() for p in params],
-                          [salt for salt, _, _ in rows])  # fmt: skip
-            dense = all(is_dense(shard.local(p)) for p in params)
-            cached = self._tables[key] = (table, shard.reducer(params), dense)
-        table, reduce, dense = cached
-        sharded = reduce is not None or any(map(shard.is_sharded, params))
-        xs = [shard.local(p) for p in params] if sharded else params
-        gs = [shard.local(g) for _, _, g in rows] if sharded else [g for _, _, g in rows]
-        if self._sends:
-            gs = [self.channel.send(g, self.state[p]) for p, g in zip(params, gs, strict=True)]
+                charted = self._charted and self.chart.applies(p)
+                key = (self.state[p]["step"], p.dtype, g.dtype, p.device, charted)
+                members.setdefault(key, []).append((p, g))
+            for rows in members.values():
+                fixed = self._fixed([p for p, _ in rows])
+                if len(rows) == len(params):
+                    self._usual[id(group)] = fixed
+                yield self._bucket(group, fixed, [g for _, g in rows])
+
+    @staticmethod
+    def _as_usual(usual: Fixed, grads: list[Tensor | None]) -> bool:
+        """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
+        dtype = usual.params[0].dtype
+        step = usual.entries[0]["step"]
+        return all(g is not None and g.dtype is dtype for g in grads) and all(e["step"] == step for e in usual.entries)
+
+    def _fixed(self, params: list[Tensor]) -> Fixed:
+        key = tuple(map(id, params))
+        if key not in self._tables:
+            for p in params:
+                self._init_state(p)
+            local = [shard.local(p) for p in params]
+            entries = [self.state[p] for p in params]
+            states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
+            table = Table(states, [x.numel() for x in local], [p.numel() for p in params], [*map(self.salt, params)])
+            sharded = any(map(shard.is_sharded, params))
+            dense = all(map(is_dense, local))
+            strides = [(x if is_dense(x) else torch.empty_like(x)).stride() for x in local]
+            kinds = (local[0].dtype, local[0].device.type)
+            self._tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, kinds)
+        return self._tables[key]
+
+    def _bucket(self, group: dict[str, Any], fixed: Fixed, gs: list[Any]) -> Bucket:
+        params = fixed.params
+        xs = params
+        if fixed.sharded:
+            xs, gs = [shard.local(p) for p in params], [shard.local(g) for g in gs]
         scattered = []
-        if not dense:
-            xs, packed = list(xs), xs
-            for i, x in enumerate(packed):
+        if not fixed.dense:
+            xs = list(xs)
+            for i, x in enumerate(xs):
                 if not is_dense(x):
                     xs[i] = torch.empty_like(x).copy_(x)
                     scattered.append((x, xs[i]))
-        gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
-        t = int(self.state[params[0]]["step"]) + 1
-        return Bucket(group, params, xs, gs, table, t, reduce, scattered)
+        if [g.stride() for g in gs] != fixed.strides:
+            gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
+        return Bucket(group, params, xs, gs, fixed.table, fixed.entries[0]["step"] + 1, fixed, scattered)
 
     def _init_state(self, p: Tensor) -> None:
         state = self.state[p]
@@ -425,9 +463,10 @@ class Optimizer(torch.optim.Optimizer):
             state.update(codecs.create(name, like, kind, p.detach() if spec.start == "x" else None))
         state["step"] = 0
 
-    def _count(self, bucket: Bucket) -> None:
-        for p in bucket.params:
-            self.state[p]["step"] += 1
+    @staticmethod
+    def _count(bucket: Bucket) -> None:
+        for entry in bucket.fixed.entries:
+            entry["step"] += 1
 
     @staticmethod
     def _scatter(bucket: Bucket) -> None:
@@ -443,7 +482,7 @@ class Optimizer(torch.optim.Optimizer):
         if bucket.ds is not None:
             live["d"] = bucket.ds
         kernel = self._kernel(mode, live, group["maximize"], values)
-        found = kernel.run(table, live, values, bucket.t * 1024, bucket.reduce)
+        found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
         if found is not None:
             for name, value in zip(kernel.sums, found.sum(0).tolist(), strict=True):
                 sums[name] = sums.get(name, 0.0) + value
@@ -477,7 +516,8 @@ class Optimizer(torch.optim.Optimizer):
 
     def _clear(self) -> None:
         self._kernels: dict[tuple[Any, ...], Kernel] = {}
-        self._tables: dict[tuple[int, ...], tuple[Table, Reduce | None, bool]] = {}
+        self._tables: dict[tuple[int, ...], Fixed] = {}
+        self._usual: dict[int, Fixed] = {}  # by group: all its parameters, as in most steps
         groups = getattr(self, "param_groups", [])
         self._places = {p: i for i, p in enumerate(p for group in groups for p in group["params"])}
 
@@ -502,17 +542,12 @@ class Optimizer(torch.optim.Optimizer):
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but compiled kernels, tables of addresses and hooks."""
         return {k: v for k, v in self.__dict__.items()
-                if k not in ("_kernels", "_tables", "_places") and "hook" not in k and k != "_warned_capturable_if_run_uncaptured"}  # fmt: skip
+                if k not in ("_kernels", "_tables", "_usual", "_places") and "hook" not in k and k != "_warned_capturable_if_run_uncaptured"}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Undo ``__getstate__``."""
         super().__setstate__(state)
         self._clear()
-
-
-def _any_nonfinite(tensors: list[Tensor]) -> bool:
-    """Whether NaN or infinity is anywhere in the tensors."""
-    return any(not bool(torch.isfinite(norm)) for norm in torch._foreach_norm(tensors, float("inf"))) if tensors else False
 
 
 def _pack(values: Mapping[str, float]) -> dict[str, Any]:

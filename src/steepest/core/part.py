@@ -108,9 +108,15 @@ class Part:
     values: dict[str, float]
     inner: tuple[Part, ...] = ()
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, *first: Any, **given: Any) -> None:
         owner = type(self).__name__
         known = [*self.hyper, *self.structure]
+        if len(first) > len(known):
+            raise TypeError(f"{owner} takes at most {len(known)} values ({', '.join(known)}), got {len(first)}")
+        for name, value in zip(known, first, strict=False):
+            if name in given:
+                raise TypeError(f"{owner} got {name} twice")
+            given[name] = value
         for name in given:
             if name not in known:
                 raise TypeError(f"{owner} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})")

@@ -30,7 +30,9 @@ reduce_hook: Callable[[Tensor], Tensor] | None = None
 
 def total(t: Tensor) -> Tensor:
     """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use."""
-    s = t.sum()
+    if isinstance(t, fx.Proxy):
+        return t.sum()
+    s = t.sum(dtype=torch.float64)  # as the printed loop does; a 0-dim float64 leaves float32 vectors what they are
     return s if reduce_hook is None else reduce_hook(s)
 
 
