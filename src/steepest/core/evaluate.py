@@ -94,24 +94,28 @@ class Evaluator:
 
     def loss(self) -> float:
         """The loss alone, at the price of a forward pass."""
-        if not self.calls_backward:
-            try:
-                with torch.no_grad(), self._question():
-                    value = float(self._call())
-                self.counters.forwards += 1
-                return value
-            except RuntimeError as error:
-                if "does not require grad" not in str(error):
-                    raise
         kept = [p.grad for p in self.params]
-        with torch.enable_grad(), self._question():
-            value = float(self._call().detach())
-        self.calls_backward = True
-        for p, g in zip(self.params, kept, strict=True):
-            p.grad = g
-        self.counters.forwards += 1
-        self.counters.backwards += 1
-        return value
+        for p in self.params:
+            p.grad = None  # a closure in torch's style may zero or add to gradients in place
+        try:
+            if not self.calls_backward:
+                try:
+                    with torch.no_grad(), self._question():
+                        value = float(self._call())
+                    self.counters.forwards += 1
+                    return value
+                except RuntimeError as error:
+                    if "does not require grad" not in str(error):
+                        raise
+            with torch.enable_grad(), self._question():
+                value = float(self._call().detach())
+            self.calls_backward = True
+            self.counters.forwards += 1
+            self.counters.backwards += 1
+            return value
+        finally:
+            for p, g in zip(self.params, kept, strict=True):
+                p.grad = g
 
     def _call(self) -> Tensor:
         if self.closure is None:

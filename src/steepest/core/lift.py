@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from steepest.core import codec, native
+from steepest.core.layout import like_storage
 from steepest.core.native import Native, Plan
 from steepest.core.pieces import PIECE, Pieces, runnable
 from steepest.core.rule import Program, Rule, Unprintable, trace
@@ -133,15 +134,15 @@ class Eager:
         self.apply = torch.compile(_own_code(self._apply), dynamic=True) if compiled else self._apply
         self.compiled = compiled
 
-    def _apply(self, tensors: dict[str, Any], h: dict[str, Any], shape: torch.Size | None) -> Any:
+    def _apply(self, tensors: dict[str, Any], h: dict[str, Any], like: Tensor | None) -> Any:
         """Decode, run the rule; everything still unrounded."""
         spec = self.spec
         t = {}
         for n, stored in tensors.items():
             kind = spec.live.get(n) or spec.stored[n]
             t[n] = codec.decode(kind, stored, spec.compute) if n in spec.stored else stored[0].to(spec.compute)
-            if shape is not None:
-                t[n] = t[n].view(shape)
+            if like is not None:  # the rule needs the tensor's own dimensions
+                t[n] = t[n].as_strided(like.shape, like.stride())
         outs, sums = spec.rule(SimpleNamespace(**t), SimpleNamespace(**h))
         return outs, {n: v.double().sum() for n, v in sums.items()}
 
@@ -179,7 +180,9 @@ class Eager:
                 if kind.startswith("q8"):
                     stored += (state[name + codec.SCALE][o // codec.BLOCK : -(-e // codec.BLOCK)],)
                 tensors[name] = stored
-            outs, sums = self.apply(tensors, scalars, None if spec.pointwise else x.shape)
+            outs, sums = self.apply(tensors, scalars, None if spec.pointwise else x)
+            if not spec.pointwise:
+                outs = {name: flat(like_storage(v, x)) for name, v in outs.items()}
             for name, v in outs.items():
                 if name == "x":
                     storage["y"][o:e].copy_(v.reshape(-1))

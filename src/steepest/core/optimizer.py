@@ -38,12 +38,12 @@ from steepest.core.part import (
     check_number,
     nearest,
 )
-from steepest.core.rule import Maps
-from steepest.core.run import Run
+from steepest.core.rule import STOPPED, Maps
+from steepest.core.run import SPARSE, Run
 
 SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
-NONFINITE = ("skip", "raise", "propagate")
+NONFINITE = ("guard", "skip", "raise", "propagate")
 _OWN = ("lr", "betas", "maximize", "t", "params")
 
 
@@ -92,8 +92,10 @@ class Optimizer(torch.optim.Optimizer):
         maximize: ascend instead of descend; may be set per group (players of a game).
         codec: storage of state: ``"float32"``, ``"bfloat16"`` (stochastic rounding) or ``"int8"`` (blocks of 256).
         lift: who runs the maps: ``"auto"``, ``"native"``, ``"inductor"`` or ``"eager"``.
-        nonfinite: what to do at NaN or infinity in the loss or a gradient: ``"skip"`` the step (and warn once),
-            ``"raise"``, or ``"propagate"`` like torch.optim, which saves one read of the gradients.
+        nonfinite: what to do about NaN and infinity: ``"guard"`` never writes one (such elements of weights and state
+            stay as they are, which costs nothing, and a warning is given once); ``"skip"`` leaves out the whole step
+            and ``"raise"`` raises before anything is changed, both at the price of one more read of the gradients;
+            ``"propagate"`` computes on, like torch.optim.
 
     Raises:
         TypeError: a part in the wrong place, an unknown hyper-parameter, a wrong type.
@@ -126,7 +128,7 @@ class Optimizer(torch.optim.Optimizer):
         maximize: bool = False,
         codec: str = "float32",
         lift: str = "auto",
-        nonfinite: str = "skip",
+        nonfinite: str = "guard",
     ) -> None:
         self.direction, self.step_size = direction or Direction(), step_size or StepSize()
         self.geometry, self.point = geometry or Geometry(), point or Point()
@@ -292,17 +294,25 @@ class Optimizer(torch.optim.Optimizer):
         if self._measures:
             for bucket in kept or self._buckets(evidence, h):
                 self._kernel_run("measure", bucket, h, sums)
+            if self.nonfinite != "propagate" and not all(map(math.isfinite, sums.values())):
+                for group in self.param_groups:
+                    group["t"] -= 1
+                self._held_back("step skipped")
+                return
+        after: dict[str, float] = {}
         if searches:
-            self._search(run, kept or [], sums, memory, h, first, loss)
+            self._search(run, kept or [], sums, memory, h, first, loss, after)
         else:
             eta = step_size.eta(sums, memory, first, loss)
-            after: dict[str, float] = {}
             for bucket in kept or self._buckets(evidence, h):
                 self._set_eta(h, bucket, eta)
                 self._kernel_run("commit", bucket, h, after)
                 self._scatter(bucket)
                 self._count(bucket)
-            step_size.after(after, memory, first)
+            if self.nonfinite == "propagate" or all(map(math.isfinite, after.values())):
+                step_size.after(after, memory, first)
+        if after.get(STOPPED):
+            self._held_back(f"{after[STOPPED]:.0f} elements were left as they are")
         for group in self.param_groups:
             group.update(memory)
 
@@ -312,7 +322,8 @@ class Optimizer(torch.optim.Optimizer):
         values["w"] = values["eta"] if self.step_size.weighs_gradient else 1.0
 
     def _search(self, run: Run, buckets: list[Bucket], sums: dict[str, float], memory: dict[str, float],
-                h: dict[int, dict[str, float]], first: SimpleNamespace, loss: float) -> None:  # fmt: skip
+                h: dict[int, dict[str, float]], first: SimpleNamespace, loss: float,
+                after: dict[str, float]) -> None:  # fmt: skip
         """Let a line search try moves from a copy of the weights, then commit the accepted one."""
         start = [[x.clone() for x in bucket.xs] for bucket in buckets]
         saved = run.save()
@@ -320,7 +331,7 @@ class Optimizer(torch.optim.Optimizer):
         def go(mode: str, eta: float) -> None:
             for bucket, xs in zip(buckets, start, strict=True):
                 self._set_eta(h, bucket, eta)
-                self._kernel_run(mode, bucket, h, {}, xs)
+                self._kernel_run(mode, bucket, h, after, xs)
                 self._scatter(bucket)
 
         def trial(eta: float) -> float:
@@ -343,11 +354,12 @@ class Optimizer(torch.optim.Optimizer):
 
     def _finite(self, evidence: Evidence) -> bool:
         """Whether the step may go on; otherwise skip it or raise, as configured."""
-        if self.nonfinite == "propagate":
-            return True
         bad = evidence.loss is not None and not math.isfinite(evidence.loss)
+        guarded = self.nonfinite == "guard"
+        if self.nonfinite == "propagate" or (guarded and not self.step_size.uses_loss):
+            return True
         sharded = False
-        if evidence.gradient is None:
+        if evidence.gradient is None and not guarded:
             for bucket in self._sorted(evidence):
                 bad = bad or any_nonfinite(bucket.gs, bucket.table)
                 sharded = sharded or bucket.fixed.reduce is not None
@@ -358,11 +370,14 @@ class Optimizer(torch.optim.Optimizer):
         if self.nonfinite == "raise":
             raise RuntimeError("the loss or a gradient is NaN or infinite; nothing was changed. Lower lr, clip "
                                "gradients, or pass nonfinite='skip' to leave such steps out")  # fmt: skip
+        self._held_back("step skipped")
+        return False
+
+    def _held_back(self, what: str) -> None:
         self.counters.skipped += 1
         if self.counters.skipped == 1:
-            warnings.warn("the loss or a gradient is NaN or infinite: step skipped (counted in opt.counters.skipped; "
-                          "said once)", stacklevel=4)  # fmt: skip
-        return False
+            warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
+                          "in opt.counters.skipped; said once)", stacklevel=5)  # fmt: skip
 
     def salt(self, p: Tensor) -> int:
         """The place of p among all parameters."""
@@ -371,6 +386,16 @@ class Optimizer(torch.optim.Optimizer):
     def _buckets(self, evidence: Evidence, h: dict[int, dict[str, float]]) -> Iterator[Bucket]:
         """Buckets with their direction made where it works in other coordinates."""
         for bucket in self._sorted(evidence):
+            if (self._sends or self._charted) and self.nonfinite == "guard":
+                fine = [bool(torch.isfinite(g).all()) for g in bucket.gs]  # a whole tensor's coordinates are at stake
+                if not all(fine):
+                    self._held_back("whole tensors were left as they are")
+                    kept = [p for p, ok in zip(bucket.params, fine, strict=True) if ok]
+                    if not kept:
+                        continue
+                    gs = [p.grad if evidence.gradient is None else g for p, g, ok in
+                          zip(bucket.params, bucket.gs, fine, strict=True) if ok]  # fmt: skip
+                    bucket = self._bucket(bucket.group, self._fixed(kept), gs)
             if self._sends:
                 sent = [self.channel.send(g, e) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
@@ -398,7 +423,7 @@ class Optimizer(torch.optim.Optimizer):
                 if g is None:
                     continue
                 if g.is_sparse:
-                    raise RuntimeError("sparse gradients are not supported: make the embedding with sparse=False")
+                    raise RuntimeError(SPARSE)
                 self._init_state(p)
                 charted = self._charted and self.chart.applies(p)
                 key = (self.state[p]["step"], p.dtype, g.dtype, p.device, charted)
@@ -499,7 +524,7 @@ class Optimizer(torch.optim.Optimizer):
         key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize)
         kernel = self._kernels.get(key)
         if kernel is None:
-            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given)
+            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given, self.nonfinite == "guard")
             compute = torch.float64 if x.dtype is torch.float64 else torch.float32
             names = [n for n in self._state_specs if not (given and n in self._direction_state)]
             if mode == "direct":

@@ -36,6 +36,9 @@ def total(t: Tensor) -> Tensor:
     return s if reduce_hook is None else reduce_hook(s)
 
 
+#: the sum under which a guarded commit counts the elements it did not write
+STOPPED = "stopped"
+
 Rule = Callable[[SimpleNamespace, Scalars], tuple[dict[str, Tensor], dict[str, Tensor]]]
 
 
@@ -49,6 +52,7 @@ class Maps:
     point: Point
     maximize: bool = False
     given: bool = False  # the direction comes in as tensor ``d`` (charts)
+    guard: bool = False  # never write NaN or infinity: such an element stays as it is, and is counted
 
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
@@ -65,6 +69,8 @@ class Maps:
     def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The direction and its new state."""
         d, new = self.direction(-t.g if self.maximize else t.g, t.x, t, h)
+        if self.guard:
+            new = {n: torch.where(torch.isfinite(v), v, getattr(t, n)) for n, v in new.items()}
         return new | {"d": d}, {}
 
     def measure(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -80,7 +86,13 @@ class Maps:
         """The point after the move, all new state, and the sums that the step size digests afterwards."""
         g, d, new = self._d(t, h)
         own, sums = self.step_size.advance(g, d, t.x, t, h)
-        return {"x": self._moved(d, t, h)} | new | own, sums
+        outs = {"x": self._moved(d, t, h)} | new | own
+        if not self.guard:
+            return outs, sums
+        fine = torch.isfinite(outs["x"])
+        for value in (new | own).values():
+            fine = fine & torch.isfinite(value)
+        return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {STOPPED: ~fine}
 
 
 class Unprintable(Exception):

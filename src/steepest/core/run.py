@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
 
 
+SPARSE = "sparse gradients are not supported: make the embedding with sparse=False"
+
+
 class Run:
     """One step in progress.
 
@@ -90,6 +93,8 @@ class Run:
         owned = [(p, -1.0 if group["maximize"] else 1.0) for group in self.opt.param_groups for p in group["params"]]
         if evidence.gradient is not None:
             return [sign * evidence.gradient(i, p) for i, (p, sign) in enumerate(owned)]
+        if any(p.grad is not None and p.grad.is_sparse for p, _ in owned):
+            raise RuntimeError(SPARSE)
         return [None if p.grad is None else shard.local(p.grad) * sign for p, sign in owned]
 
     def state(self, p: Tensor) -> dict[str, Any]:

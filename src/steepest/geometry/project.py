@@ -52,5 +52,5 @@ class Simplex(Geometry):
         top = z.sort(dim=-1, descending=True).values
         count = torch.arange(1, z.shape[-1] + 1, dtype=z.dtype, device=z.device)
         excess = (top.cumsum(-1) - 1) / count
-        rho = (top > excess).sum(-1, keepdim=True) - 1
+        rho = ((top > excess).sum(-1, keepdim=True) - 1).clamp(min=0)  # a row with NaN has none
         return (z - excess.gather(-1, rho)).clamp(min=0)

@@ -29,10 +29,9 @@ class Lookahead(Point):
     def keep(self, run: Run) -> None:
         """Synchronise after every k-th step."""
         for group in run.opt.param_groups:
-            if group["t"] % self.k:
-                continue
             for p in group["params"]:
-                if "slow" in run.opt.state[p]:
-                    slow = run.opt.state[p]["slow"]
+                state = run.opt.state[p]
+                if "slow" in state and state["step"] % self.k == 0:
+                    slow = state["slow"]
                     slow.lerp_(p.detach().to(slow.dtype), group["alpha"])
                     p.detach().copy_(slow)
