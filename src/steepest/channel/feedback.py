@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from steepest.core.part import Channel
+from steepest.core.part import Channel, Scalars
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -41,25 +41,26 @@ class TopK(Channel):
     def __init__(self, keep: float = 0.01) -> None:
         super().__init__(keep=keep)
 
-    def compress(self, p: Tensor) -> Tensor:
+    @staticmethod
+    def compress(p: Tensor, keep: float) -> Tensor:
         """The indices of the entries that are sent, flat."""
-        k = max(1, round(self.values["keep"] * p.numel()))
+        k = max(1, round(keep * p.numel()))
         return p.reshape(-1).abs().topk(min(k, p.numel())).indices
 
-    def _split(self, g: Tensor, s: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def _split(self, g: Tensor, s: dict[str, Any], keep: float) -> tuple[Tensor, Tensor]:
         """What is sent of g + e (values, flat indices); the rest goes to memory."""
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
         p = (full + s["e"]).reshape(-1) if "e" in s else full.reshape(-1).clone()
-        index = self.compress(p)
+        index = self.compress(p, keep)
         value = p[index]
         s["e"] = p.index_fill(0, index, 0.0).view(full.shape)
         return value, index
 
-    def send(self, g: Tensor, s: dict[str, Any]) -> Tensor:
+    def send(self, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
         """C(g + e)."""
         if self._attached or g.numel() == 0:
             return g
-        value, index = self._split(g, s)
+        value, index = self._split(g, s, h.keep)
         return torch.zeros(g.numel(), dtype=value.dtype, device=g.device).index_copy_(0, index, value).view(g.shape)
 
     def attach(self, model: Any, opt: Optimizer) -> None:
@@ -79,8 +80,9 @@ class TopK(Channel):
 
     def _exchange(self, opt: Optimizer, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
         world = dist.get_world_size()
+        keep = {p: group["keep"] for group in opt.param_groups for p in group["params"]}
         for p, g in zip(bucket.parameters(), bucket.gradients(), strict=True):
-            value, index = self._split(g, opt.state[p])
+            value, index = self._split(g, opt.state[p], keep[p])
             values = [torch.empty_like(value) for _ in range(world)]
             indices = [torch.empty_like(index) for _ in range(world)]
             dist.all_gather(values, value)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from steepest.core import codec, shard
-from steepest.core.layout import like_storage
+from steepest.core.layout import flat, like_storage
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -92,8 +92,8 @@ def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
                 have = {torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "f32")
             if have != want and not shard.is_sharded(value):
                 stored = tuple(entry.pop(k) for k in (name, name + codec.SCALE) if k in entry)
-                flat = codec.decode(have, tuple(s.reshape(-1) for s in stored), compute)
-                plain = flat.view(x.shape) if have.startswith("q8") else flat.view(value.shape)
+                plain = torch.empty_like(value, dtype=compute)
+                flat(plain).copy_(codec.decode(have, tuple(map(flat, stored)), compute))
                 entry.update(codec.create(name, plain.to(x.device), want, plain.to(x.device)))
         for key, value in entry.items():
             if isinstance(value, Tensor):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from steepest.core.layout import flat, like_storage
 from steepest.core.part import State
 
 BLOCK = 256
@@ -42,10 +43,10 @@ def create(name: str, like: Tensor, kind: str, start: Tensor | None) -> dict[str
     if dtype is not None:
         fresh = torch.zeros_like(like, dtype=dtype)
         return {name: fresh if start is None else fresh.copy_(start)}
-    codes = torch.zeros(like.numel(), dtype=torch.uint8, device=like.device)
+    codes = torch.zeros_like(like, dtype=torch.uint8)
     scale = torch.zeros(-(-like.numel() // BLOCK), dtype=torch.float32, device=like.device)
     if start is not None:
-        encode(kind, start.reshape(-1).float(), (codes, scale), 0, 0, 0)
+        encode(kind, flat(like_storage(start, codes)).float(), (flat(codes), scale), 0, 0, 0)
     return {name: codes, name + SCALE: scale}
 
 

@@ -26,3 +26,8 @@ def is_dense(t: Tensor) -> bool:
 def like_storage(t: Tensor, like: Tensor) -> Tensor:
     """A copy of t laid out in memory as ``like`` is."""
     return torch.empty_like(like, dtype=t.dtype).copy_(t)
+
+
+def flat(t: Tensor) -> Tensor:
+    """A dense tensor's storage as one dimension."""
+    return t.as_strided((t.numel(),), (1,)) if t.dim() != 1 or not t.is_contiguous() else t

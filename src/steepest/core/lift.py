@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from steepest.core import codec, native
-from steepest.core.layout import like_storage
+from steepest.core.layout import flat, like_storage
 from steepest.core.native import Native, Plan
 from steepest.core.pieces import PIECE, Pieces, runnable
 from steepest.core.rule import Program, Rule, Unprintable, trace
@@ -84,11 +84,6 @@ class Kernel(Protocol):
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> Tensor | None:
         """Run once; returns the sums, one row per tensor (float64), if the rule has any."""
-
-
-def flat(t: Tensor) -> Tensor:
-    """A dense tensor's storage as one dimension."""
-    return t.as_strided((t.numel(),), (1,)) if t.dim() != 1 or not t.is_contiguous() else t
 
 
 class Printed:

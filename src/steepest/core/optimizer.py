@@ -145,6 +145,7 @@ class Optimizer(torch.optim.Optimizer):
             raise TypeError(f"maximize must be True or False, got {maximize!r}")
         self.codec, self.lift, self.nonfinite = codec, lift, nonfinite
         self.counters = Counters()
+        self._held = -1
         self._closure_calls_backward: bool | None = None
         self._check_assembly()
         lr = self.step_size.lr if lr is None else lr
@@ -285,7 +286,8 @@ class Optimizer(torch.optim.Optimizer):
         first = SimpleNamespace(**h[id(self.param_groups[0])])
         loss = float("nan")
         if step_size.uses_loss:
-            loss = shard.mean_over_ranks(float(evidence.loss if evidence.loss is not None else "nan"))
+            sign = self._loss_sign()
+            loss = sign * shard.mean_over_ranks(float(evidence.loss if evidence.loss is not None else "nan"))
         searches = isinstance(step_size, LineSearch)
         # regenerated gradients are made one at a time, unless making them twice would change something
         once = evidence.gradient is None or self._charted or self._sends or searches
@@ -316,6 +318,14 @@ class Optimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             group.update(memory)
 
+    def _loss_sign(self) -> float:
+        """-1 where the loss is maximized, for step sizes that look at it."""
+        signs = {-1.0 if group["maximize"] else 1.0 for group in self.param_groups}
+        if len(signs) > 1:
+            raise ValueError(f"{self.step_size!r} looks at the loss, but some groups minimize it and some maximize it: "
+                             "choose a step size that does not")  # fmt: skip
+        return signs.pop()
+
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float) -> None:
         values = h[id(bucket.group)]
         values["eta"] = eta * values["lr"]
@@ -336,7 +346,7 @@ class Optimizer(torch.optim.Optimizer):
 
         def trial(eta: float) -> float:
             go("trial", eta)
-            return run.loss()
+            return self._loss_sign() * run.loss()
 
         run.trial = trial
         try:
@@ -374,6 +384,9 @@ class Optimizer(torch.optim.Optimizer):
         return False
 
     def _held_back(self, what: str) -> None:
+        if self._held == self.counters.steps:  # counted once a step
+            return
+        self._held = self.counters.steps
         self.counters.skipped += 1
         if self.counters.skipped == 1:
             warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
@@ -397,7 +410,8 @@ class Optimizer(torch.optim.Optimizer):
                           zip(bucket.params, bucket.gs, fine, strict=True) if ok]  # fmt: skip
                     bucket = self._bucket(bucket.group, self._fixed(kept), gs)
             if self._sends:
-                sent = [self.channel.send(g, e) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
+                h_now = SimpleNamespace(**h[id(bucket.group)])
+                sent = [self.channel.send(g, e, h_now) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
                 clock = self.chart.clock(bucket.t)

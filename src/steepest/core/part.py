@@ -269,8 +269,8 @@ class Oracle(Part):
 class Channel(Part):
     """Who else hears it?  The identity: gradients are already averaged by DDP or FSDP, if at all."""
 
-    def send(self, g: Tensor, s: dict[str, Any]) -> Tensor:
-        """The message that is used instead of g; ``s`` is the parameter's state."""
+    def send(self, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
+        """The message that is used instead of g; ``s`` is the parameter's state, ``h`` its group's scalars."""
         return g
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steepest.core.layout import flat
 from steepest.core.rule import Op, Program
 
 if TYPE_CHECKING:
@@ -155,8 +156,6 @@ class Pieces:
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> None:
         """Tensor by tensor, piece by piece."""
-        from steepest.core.lift import flat
-
         self.room = self.room or [torch.empty(PIECE, dtype=self.spec.compute) for _ in range(self.buffers)]
         for k, n in enumerate(table.numels):
             known: dict[str, Any] = {**h, "numel": float(table.sizes[k])}

@@ -17,14 +17,14 @@ class Armijo(LineSearch):
     """What both searches share: the slope of the loss along the direction, and the loop that shortens the step."""
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
-        """⟨g, d⟩."""
-        return {"gd": g * d}
+        """⟨g, d⟩, and the same weighted by each group's lr: how fast the loss falls along the move."""
+        return {"gd": g * d, "fall": g * d * h.lr}
 
     @staticmethod
-    def backtrack(run: Run, eta: float, shrink: float, reference: float, slope: float, h: Scalars) -> tuple[float, int]:
+    def backtrack(run: Run, eta: float, shrink: float, reference: float, fall: float, h: Scalars) -> tuple[float, int]:
         """The first of η, η·shrink, ... with f(x - η d) ≤ reference - c η ⟨g, d⟩, and the number of shortenings."""
         for tries in range(MOST):
-            if run.trial(eta) <= reference - h.c * eta * h.lr * slope:
+            if run.trial(eta) <= reference - h.c * eta * fall:
                 return eta, tries
             eta *= shrink
         return 0.0, MOST
@@ -60,13 +60,13 @@ class SLS(Armijo):
 
     def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The accepted step."""
-        slope = sums.get("gd", 0.0)
-        if slope <= 0:
+        fall = sums.get("fall", 0.0)
+        if fall <= 0:
             return 0.0
         last = memory["eta_prev"]
         grown = {"grow": last * h.gamma ** (1 / self.batches_per_epoch), "keep": last, "max": h.eta_max}[self.reset]
         start = min(grown, h.eta_max) if last > 0 else h.eta_max
-        eta, _ = self.backtrack(run, start, h.shrink, loss, slope, h)
+        eta, _ = self.backtrack(run, start, h.shrink, loss, fall, h)
         memory["eta_prev"] = eta
         return eta
 
@@ -105,11 +105,11 @@ class PoNoS(Armijo):
         mix = h.xi * memory["Q"]
         memory["C"] = max((mix * memory["C"] + loss) / (mix + 1), loss)
         memory["Q"] = mix + 1
-        slope, gap = sums.get("gd", 0.0), loss - h.f_star
-        if slope <= 0 or gap <= 0:
+        slope, fall, gap = sums.get("gd", 0.0), sums.get("fall", 0.0), loss - h.f_star
+        if fall <= 0 or slope <= 0 or gap <= 0:
             return 0.0
         start = min(gap / (h.c_p * slope) * h.delta ** memory["backtracks"], h.eta_max)
-        eta, tries = self.backtrack(run, start, h.delta, memory["C"], slope, h)
+        eta, tries = self.backtrack(run, start, h.delta, memory["C"], fall, h)
         if eta > 0:
             memory["backtracks"] = max(memory["backtracks"] + tries - 1, 0.0)
         return eta
