@@ -79,20 +79,24 @@ class TopK(Channel):
         self._attached = True
 
     def _exchange(self, opt: Optimizer, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-        world = dist.get_world_size()
         keep = {p: group["keep"] for group in opt.param_groups for p in group["params"]}
         for p, g in zip(bucket.parameters(), bucket.gradients(), strict=True):
-            value, index = self._split(g, opt.state[p], keep[p])
-            values = [torch.empty_like(value) for _ in range(world)]
-            indices = [torch.empty_like(index) for _ in range(world)]
-            dist.all_gather(values, value)
-            dist.all_gather(indices, index)
-            total = torch.zeros(g.numel(), dtype=value.dtype, device=g.device)
-            for v, i in zip(values, indices, strict=True):
-                total.index_add_(0, i, v)
-            g.copy_((total / world).view(g.shape))
+            g.copy_(_mean_of_parts(*self._split(g, opt.state[p], keep[p]), g))
         future: torch.futures.Future[Tensor] = torch.futures.Future()
         future.set_result(bucket.buffer())
         return future
+
+
+def _mean_of_parts(value: Tensor, index: Tensor, like: Tensor) -> Tensor:
+    """The mean over all processes of tensors of which each sends some entries."""
+    world = dist.get_world_size()
+    values = [torch.empty_like(value) for _ in range(world)]
+    indices = [torch.empty_like(index) for _ in range(world)]
+    dist.all_gather(values, value)
+    dist.all_gather(indices, index)
+    total = torch.zeros(like.numel(), dtype=value.dtype, device=like.device)
+    for v, i in zip(values, indices, strict=True):
+        total.index_add_(0, i, v)
+    return (total / world).view(like.shape)
 
 

@@ -15,16 +15,16 @@ class LowRank(Chart):
 
     .. math:: \tilde g = P^\top g,\quad d = \alpha P \tilde d
 
-    (for a matrix with no more rows than columns; otherwise g P and d̃ Pᵀ).  P holds the leading r singular vectors of the
-    gradient, taken anew every ``every`` steps.  Matrices with both sides longer than r are projected, all other
+    (for a matrix with no more rows than columns; otherwise g P and d̃ Pᵀ).  P holds the leading r singular vectors of
+    the gradient, taken anew every ``every`` steps.  Matrices with both sides longer than r are projected, all other
     parameters pass unchanged.
 
     Args:
         scale: α, default 0.25 (paper).
         rank: r, default 128 (paper, smallest model).
         every: steps between refreshes, default 200 (paper).
-        projection: ``"svd"`` (paper), ``"random"`` (orthonormal) or ``"columns"`` (a random choice of rows or columns of
-            the shorter side).
+        projection: ``"svd"`` (paper), ``"random"`` (orthonormal) or ``"columns"`` (a random choice of
+            rows or columns of the shorter side).
 
     Moments are kept at a refresh as they are (paper and code).
 

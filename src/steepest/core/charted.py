@@ -16,7 +16,8 @@ from steepest.core import codec, shard
 from steepest.core.lift import Table
 
 if TYPE_CHECKING:
-    from steepest.core.optimizer import Bucket, Optimizer
+    from steepest.core.buckets import Bucket
+    from steepest.core.optimizer import Optimizer
 
 
 def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
@@ -29,7 +30,7 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         if shard.is_sharded(p):
             g = shard.whole(type(p).from_local(g, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()))  # type: ignore[attr-defined]
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
-        changed = chart.refresh(full, state, bucket.t, opt.salt(p))
+        changed = chart.refresh(full, state, bucket.t, opt._sorter.salt(p))
         small = chart.pull(full, state).contiguous()
         for name in opt._direction_state:
             spec = opt._state_specs[name]

@@ -29,7 +29,8 @@ def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
         return saved
     names = _names(opt)
     saved["state"] = {i: {names.get(k, k): v for k, v in s.items()} for i, s in saved["state"].items()}
-    saved["param_groups"] = [{**opt.torch_group, **group} for group in saved["param_groups"]]
+    choices = {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in opt.torch_group}
+    saved["param_groups"] = [{**opt.torch_group, **choices, **group} for group in saved["param_groups"]]
     return saved
 
 
@@ -60,14 +61,13 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
                              f"{missing}: it was saved by another method")  # fmt: skip
         for name in opt._state_specs:
             value, p = entry.get(name), params[index]
-            full = isinstance(value, Tensor) and name + codec.SCALE not in entry
-            if full and not opt._charted and value.shape != p.shape:  # type: ignore[union-attr]
+            if isinstance(value, Tensor) and not opt._charted and value.shape != p.shape:
                 raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
-                                 f"{tuple(p.shape)}")  # type: ignore[union-attr]  # fmt: skip
+                                 f"{tuple(p.shape)}")  # fmt: skip
         entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
         state[index] = entry
     count = max((e["step"] for i, e in state.items() if i in params), default=0)
-    groups = [{**opt.defaults, **mine, **{"t": count}, **theirs} for mine, theirs in
+    groups = [{**opt.defaults, **mine, "t": count, **theirs} for mine, theirs in
               zip(opt.param_groups, saved["param_groups"], strict=True)]  # fmt: skip
     return {**saved, "state": state, "param_groups": groups}
 

@@ -119,8 +119,9 @@ class Evaluator:
 
     def _call(self) -> Tensor:
         if self.closure is None:
-            raise RuntimeError("this method evaluates the loss itself: call step(closure) with a function that computes "
-                               "and returns the loss")  # fmt: skip
+            raise RuntimeError(
+                "this method evaluates the loss itself: call step(closure) with a function that computes and returns it"
+            )
         loss = self.closure()
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise TypeError(f"the closure must return the loss as a scalar tensor, got {loss!r}")

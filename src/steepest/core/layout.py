@@ -1,4 +1,4 @@
-"""Where a tensor's elements lie: kernels walk storage in order, so all tensors of one parameter must be laid out alike."""
+"""Where a tensor's elements lie: kernels walk storage in order, so a parameter's tensors must be laid out alike."""
 
 from __future__ import annotations
 

@@ -145,9 +145,7 @@ class Eager:
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> Tensor | None:
         """Tensor by tensor."""
-        rows = []
-        for k in range(len(table.numels)):
-            rows.append(self._one(k, table, live, h, seed))
+        rows = [self._one(k, table, live, h, seed) for k in range(len(table.numels))]
         if not rows or not rows[0]:
             return None
         self.sums = list(rows[0])

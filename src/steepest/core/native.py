@@ -173,7 +173,7 @@ def emit(
         wanted = [a for op in kept if op.what != "sum" for a in op.args]
         used = sorted({a for a in [*wanted, *added, *stores.values()] if isinstance(a, str)})
         reads = [n for n in slots if n in used and n in kinds and n in program.reads]
-        is_vector = {**{n: True for n in reads}, **{op.name: op.vector for op in kept}}
+        is_vector = {**dict.fromkeys(reads, True), **{op.name: op.vector for op in kept}}
 
         def vector(a: str | float, is_vector: dict[str, bool] = is_vector) -> str:
             if isinstance(a, str):
@@ -210,9 +210,7 @@ def emit(
             else:
                 load = f"load_bf16(r_{n}[i])" if kind == "bf16" else f"r_{n}[i]"
                 loop.append(f"const T v_{n} = (T){load};")
-        for op in kept:
-            if op.vector:
-                loop.append(f"const T v_{op.name} = {_VECTOR[op.what].format(*map(vector, op.args))};")
+        loop += [f"const T v_{op.name} = {_VECTOR[op.what].format(*map(vector, op.args))};" for op in kept if op.vector]
         for n, v in stores.items():
             at = slots.index("y" if n == "x" else n)
             kind = kinds[n]
@@ -247,9 +245,9 @@ def emit(
             width, columns = len(added), list(range(len(added)))
         fold = []
         if added:
+            per_row = f"for (int r = 0; r < {len(added)}; r++) f[r] += partial[c*{len(added)}+r];"
             fold = ["for (int64_t k = 0; k < nt; k++) {", f"double f[{len(added)}] = {{0}};",
-                    f"for (int64_t c = start[k]; c < start[k+1]; c++) for (int r = 0; r < {len(added)}; r++) "
-                    f"f[r] += partial[c*{len(added)}+r];"]  # fmt: skip
+                    "for (int64_t c = start[k]; c < start[k+1]; c++) " + per_row]  # fmt: skip
             fold += [f"after[k*{width}+{col}] = f[{i}];" for i, col in enumerate(columns)] + ["}"]
         source.append(
             _PASS % {"name": f"pass{j}", "scalars": "\n".join(head), "body": "\n".join(body), "fold": "\n".join(fold)}
@@ -298,7 +296,7 @@ def _machine() -> str:
     return f"{platform.platform()} {platform.machine()} {flags}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def build(source: str) -> ctypes.CDLL:
     """Compile and load, or load from the cache.
 
@@ -311,7 +309,8 @@ def build(source: str) -> ctypes.CDLL:
     if not target.exists():
         part = target.with_suffix(f".{os.getpid()}.part")
         try:
-            made = subprocess.run([*command, "-o", str(part)], input=source, capture_output=True, text=True, check=False)
+            call = [*command, "-o", str(part)]
+            made = subprocess.run(call, input=source, capture_output=True, text=True, check=False)
         except OSError as error:
             raise Unprintable(f"the C compiler could not be run: {error}") from error
         if made.returncode:
@@ -400,7 +399,7 @@ def finite_check(kind: str) -> Callable[..., int]:
     check = build(f"{_HEAD}\n#define G {C_TYPE[kind]}\n#define GBAD {_BAD[kind]}\n{_CHECK}").nonfinite
     check.restype = ctypes.c_int64
     check.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
-    return check  # type: ignore[no-any-return]
+    return check
 
 
 def any_nonfinite(kind: str, tensors: list[Tensor], plan: Plan) -> bool:

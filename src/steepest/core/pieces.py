@@ -84,7 +84,8 @@ def join(program: Program) -> list[Op]:
         left, right = op.args
         used.append(op.name)
         if left in vectors and right in vectors:
-            inner, more = (term(left, more := []), more) if op.what == "div" else (None, [])
+            more: list[str] = []
+            inner = term(left, more) if op.what == "div" else None
             if inner is not None and len(inner.over) == 1:  # (factor * p) / q
                 used += more
                 return Term(inner.factors, [inner.over[0], str(right)], True)
@@ -92,7 +93,8 @@ def join(program: Program) -> list[Op]:
         if op.what == "div":
             return None
         vector, scalar = (left, right) if left in vectors else (right, left)
-        inner = term(vector, more := [])
+        more = []
+        inner = term(vector, more)
         if inner is None:
             return Term([scalar], [str(vector)])
         used += more
@@ -102,7 +104,8 @@ def join(program: Program) -> list[Op]:
     for op in program.ops:
         if op.what in ("add", "sub") and op.vector:
             for at in (1, 0) if op.what == "add" else (1,):
-                found = term(op.args[at], used := [])
+                used: list[str] = []
+                found = term(op.args[at], used)
                 if found is None or not found.factors:
                     continue
                 scale: str | float = found.factors[0]
@@ -162,7 +165,7 @@ class Pieces:
             waiting = self.scalars
             while waiting:  # factors come after the scalars they are made of, wherever joining put them
                 ready = [op for op in waiting if all(a in known for a in op.args if isinstance(a, str))]
-                known |= {op.name: _SCALAR[op.what](*(known.get(a, a) for a in op.args)) for op in ready}
+                known |= {op.name: _SCALAR[op.what](*(known.get(str(a), a) for a in op.args)) for op in ready}
                 waiting = [op for op in waiting if op.name not in known]
             tensors = {m: flat(live[m][k] if m in self.spec.live else table.states[k][m]) for m in self.names}
             y = flat(live["y"][k])
@@ -172,8 +175,11 @@ class Pieces:
                 out = {m: y[o:e] if m == "x" else values[m] for m in self.names}
                 for op in self.ops:
                     where = self.place.get(op.name)
-                    room = out[where] if isinstance(where, str) else None if where is None else self.room[where][: e - o]
-                    values[op.name] = self._op(op, [values.get(a, a) if isinstance(a, str) else a for a in op.args], room)
+                    room = None
+                    if where is not None:
+                        room = out[where] if isinstance(where, str) else self.room[where][: e - o]
+                    args = [values[a] if isinstance(a, str) else a for a in op.args]
+                    values[op.name] = self._op(op, args, room)
                 for m, v in self.copies.items():
                     out[m].copy_(values[str(v)])
 

@@ -99,7 +99,8 @@ class Run:
 
     def state(self, p: Tensor) -> dict[str, Any]:
         """What the optimizer keeps for p."""
-        return self.opt.state[p]
+        state: dict[str, Any] = self.opt.state[p]
+        return state
 
     def save(self) -> list[Tensor]:
         """A copy of the weights (local shards)."""
@@ -143,4 +144,5 @@ class Run:
 def _dot32(u: Tensor, v: Tensor) -> Tensor:
     """A dot product in float32 pieces, added up in float64."""
     flat_u, flat_v = u.reshape(-1).float(), v.reshape(-1).float()
-    return torch.stack([a @ b for a, b in zip(flat_u.split(1 << 16), flat_v.split(1 << 16), strict=True)]).double().sum()
+    pieces = zip(flat_u.split(1 << 16), flat_v.split(1 << 16), strict=True)
+    return torch.stack([a @ b for a, b in pieces]).double().sum()

@@ -7,6 +7,7 @@ rank, a row for its projection) gets it gathered and hands its answer back in sh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -25,12 +26,12 @@ def is_sharded(t: Tensor) -> bool:
 
 def local(t: Tensor) -> Tensor:
     """This process's part of t."""
-    return t.to_local() if is_sharded(t) else t  # type: ignore[attr-defined,no-any-return]
+    return t.to_local() if is_sharded(t) else t  # type: ignore[attr-defined]
 
 
 def whole(t: Tensor) -> Tensor:
     """All of t, on every process."""
-    return t.full_tensor() if is_sharded(t) else t  # type: ignore[attr-defined,no-any-return]
+    return t.full_tensor() if is_sharded(t) else t  # type: ignore[attr-defined]
 
 
 def part_of(full: Tensor, like: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
 
 def reducer(params: list[Tensor]) -> Callable[[Tensor], None] | None:
     """Adds up the rows of a table of sums that belong to sharded parameters; None if there are none."""
-    meshes = {}
+    meshes: dict[tuple[Any, int], list[int]] = {}
     for k, p in enumerate(params):
         if is_sharded(p):
             assert isinstance(p, DTensor)

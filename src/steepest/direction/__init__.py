@@ -1,4 +1,4 @@
-"""Directions: which way, given g?  A pure map from gradient, point and state to a direction of descent and new state."""
+"""Directions: which way, given g?  A pure map from gradient, point and state to a descent direction and new state."""
 
 from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import ADOPT, MARS, Adam, AdaBelief, AdamW, AMSGrad, CAdamW, CLion, Lion
-from steepest.optim.baseline import SGD, ProxSGD, ProjectedSGD, SignSGD, SimplexSGD
+from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion
+from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import SAM, LookaheadAdamW
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.registry import Method, methods
-from steepest.optim.tuningfree import DoG, DAdaptAdam, DAdaptSGD, PoNoS, SLS, SPS
+from steepest.optim.tuningfree import SLS, SPS, DAdaptAdam, DAdaptSGD, DoG, PoNoS
 
-__all__ = ["ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "CLion", "CompressedSGD", "DAdaptAdam",
-           "DAdaptSGD", "DoG", "ExtraAdam", "ExtraSGD", "FRUGAL", "GaLore", "Lion", "LookaheadAdamW", "MARS", "MeZO",
-           "Method", "OptimisticAdam", "OptimisticSGD", "PoNoS", "ProjectedSGD", "ProxSGD", "SAM", "SGD", "SLS", "SPS",
-           "SignSGD", "SimplexSGD", "methods"]  # fmt: skip
+__all__ = [
+           "ADOPT",
+           "FRUGAL",
+           "MARS",
+           "SAM",
+           "SGD",
+           "SLS",
+           "SPS",
+           "AMSGrad",
+           "AdaBelief",
+           "Adam",
+           "AdamW",
+           "CAdamW",
+           "CLion",
+           "CompressedSGD",
+           "DAdaptAdam",
+           "DAdaptSGD",
+           "DoG",
+           "ExtraAdam",
+           "ExtraSGD",
+           "GaLore",
+           "Lion",
+           "LookaheadAdamW",
+           "MeZO",
+           "Method",
+           "OptimisticAdam",
+           "OptimisticSGD",
+           "PoNoS",
+           "ProjectedSGD",
+           "ProxSGD",
+           "SignSGD",
+           "SimplexSGD",
+           "methods",
+]  # fmt: skip

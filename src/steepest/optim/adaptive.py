@@ -202,6 +202,7 @@ class MARS(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 3e-3, betas: Betas = (0.95, 0.99), eps: float = 1e-8,
-                 gamma: float = 0.025, weight_decay: float = 0.0, clip: bool = True, **options: Any) -> None:  # fmt: skip
+                 gamma: float = 0.025, weight_decay: float = 0.0, clip: bool = True,
+                 **options: Any) -> None:  # fmt: skip
         inner = D.Mars(D.Adam(**named(betas), eps=eps), gamma=gamma, clip=clip)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)

@@ -39,7 +39,6 @@ class SGD(Optimizer):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got {momentum!r} and {dampening!r}")
         direction = remembers if momentum else Direction()
-        self.torch_group = {**type(self).torch_group, "nesterov": nesterov}
         super().__init__(params, lr, direction=Coupled(direction, weight_decay=weight_decay), **options)
 
 

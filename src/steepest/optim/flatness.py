@@ -48,5 +48,6 @@ class LookaheadAdamW(Optimizer):
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.01, alpha: float = 0.5, k: int = 5, **options: Any) -> None:  # fmt: skip
+        slow = point.Lookahead(alpha=alpha, k=k)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps),
-                         geometry=Decay(weight_decay=weight_decay), point=point.Lookahead(alpha=alpha, k=k), **options)  # fmt: skip
+                         geometry=Decay(weight_decay=weight_decay), point=slow, **options)  # fmt: skip

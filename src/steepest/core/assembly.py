@@ -1,0 +1,160 @@
+"""What an optimizer is made of: seven parts that must go together, and the hyper-parameters they bring.
+
+A wrong composition fails here, when it is made, with both parts named and the mend said.  Hyper-parameters stand in
+``param_groups`` under the names torch's schedulers know (``lr``, ``betas``, ``momentum``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from steepest.core import shard
+from steepest.core.cite import citation
+from steepest.core.lift import KIND
+from steepest.core.part import (
+    Channel,
+    Chart,
+    Direction,
+    Geometry,
+    Oracle,
+    Part,
+    Point,
+    State,
+    StepSize,
+    check_number,
+    nearest,
+)
+
+SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
+                                "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
+_OWN = ("lr", "betas", "maximize", "t", "params")
+
+
+class Assembly(torch.optim.Optimizer):
+    """The parts of an optimizer and their numbers."""
+
+    direction: Direction
+    step_size: StepSize
+    geometry: Geometry
+    point: Point
+    oracle: Oracle
+    chart: Chart
+    channel: Channel
+    _state_specs: dict[str, State]
+    _plain: list[str]
+
+    def _clear(self) -> None:
+        """Forget what depends on the parameters or their state."""
+        raise NotImplementedError
+
+    # ---- assembly ------------------------------------------------------------------------------------------------
+
+    def parts(self) -> Iterator[Part]:
+        """All parts, with the parts inside parts."""
+        for seam in SEAMS:
+            yield from getattr(self, seam).walk()
+
+    def _check_assembly(self) -> None:
+        owners: dict[str, Part] = {}
+        given = {"closure", "loss", "grad"}
+        self._intervals: dict[str, str] = {"lr": "[0, inf)"}
+        for part in self.parts():
+            for name in [*part.hyper, *part.state, *getattr(part, "memory", ())]:
+                if name in owners or name in _OWN:
+                    raise ValueError(f"{owners.get(name, 'the optimizer')!r} and {part!r} both own {name!r}: leave one "
+                                     "of them out")  # fmt: skip
+                owners[name] = part
+            self._intervals.update({n: interval for n, (_, interval) in part.hyper.items()})
+            given |= part.gives | set(part.state) | set(part.hyper)
+        for part in self.parts():
+            if part.needs - given:
+                raise ValueError(f"{part!r} needs {', '.join(sorted(part.needs - given))}, which neither "
+                                 f"{self.direction!r} nor any other part of this method gives: choose another "
+                                 "direction or step size")  # fmt: skip
+        self._state_specs = {n: s for part in self.parts() for n, s in part.state.items()}
+        self._direction_state = [n for part in self.direction.walk() for n in part.state]
+        self._asks = [part for part in self.parts() if "closure" in part.needs]
+        self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
+        self._measures = type(self.step_size).measure is not StepSize.measure
+        self._charted = type(self.chart) is not Chart
+        self._sends = type(self.channel) is not Channel
+        if self._charted and self.step_size.weighs_gradient:
+            raise ValueError(f"{self.step_size!r} enters the direction's moments, which {self.chart!r} keeps in other "
+                             "coordinates: choose another step size or no chart")  # fmt: skip
+        self._pointwise = self.direction.pointwise and self.geometry.pointwise and self.step_size.pointwise
+
+    def cite(self) -> str:
+        """BibTeX entries of the papers whose parts are in this assembly."""
+        return citation(key for part in self.parts() for key in part.cite)
+
+    def __repr__(self) -> str:
+        chosen = {name: getattr(self, name) for name in SEAMS}
+        lines = [f"  {name}: {part!r}" for name, part in chosen.items() if type(part) is not SEAMS[name]]
+        sizes = ", ".join(f"{len(g['params'])} tensors at lr={float(g['lr']):g}" for g in self.param_groups)
+        return "\n".join([f"{type(self).__name__} ({sizes})", *lines])
+
+    # ---- hyper-parameters ----------------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with hyper-parameters of their own.
+
+        Raises:
+            TypeError: a misspelt hyper-parameter or a complex parameter.
+            ValueError: a hyper-parameter out of its range.
+        """
+        unpacked = unpack(param_group)
+        for name, value in unpacked.items():
+            if name in self._intervals:
+                check_number(f"parameter group of {type(self).__name__}", name, value, self._intervals[name])
+            elif name not in _OWN and name not in self.defaults and nearest(name, self._intervals):
+                raise TypeError(f"a parameter group of {type(self).__name__} has no hyper-parameter {name!r}"
+                                f"{nearest(name, self._intervals)}")  # fmt: skip
+        if "betas" in param_group and "betas" not in self.defaults:
+            raise TypeError(f"{type(self).__name__} has no betas")
+        if not isinstance(param_group.get("maximize", False), bool):
+            raise TypeError(f"maximize must be True or False, got {param_group['maximize']!r}")
+        if self.param_groups:  # what is shared by all tensors is shared with the new ones
+            for name in self.step_size.memory:
+                param_group.setdefault(name, self.param_groups[0][name])
+        super().add_param_group(param_group)
+        for p in self.param_groups[-1]["params"]:
+            if p.is_complex() or not p.is_floating_point() or shard.local(p).dtype not in KIND:
+                self.param_groups.pop()
+                raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; optimize a "
+                                "complex one through torch.view_as_real")  # fmt: skip
+        self._clear()
+
+    def _read(self, group: dict[str, Any], name: str) -> float:
+        if name.startswith("beta") and name[4:].isdigit():
+            return float(group["betas"][int(name[4:]) - 1])
+        return float(group[name])
+
+    def _h(self, group: dict[str, Any], t: int) -> dict[str, float]:
+        """All scalars of a kernel for one group at step t, but the step size."""
+        h = {name: float(group[name]) for name in self._plain}
+        if "betas" in self.defaults:
+            h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
+        h["t"] = t
+        for part in self._with_scalars:
+            h.update(part.scalars(t, SimpleNamespace(**h)))
+        h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0
+        return h
+
+
+def pack(values: Mapping[str, float]) -> dict[str, Any]:
+    """Hyper-parameters as they stand in a group: beta1, beta2, ... become ``betas``, where torch's schedulers look."""
+    betas = sorted(n for n in values if n.startswith("beta") and n[4:].isdigit())
+    packed: dict[str, Any] = {"betas": tuple(values[n] for n in betas)} if betas else {}
+    return packed | {n: v for n, v in values.items() if n not in betas}
+
+
+def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of ``_pack``, for a group."""
+    out = {n: v for n, v in group.items() if n not in ("betas", "params")}
+    if "betas" in group:
+        out.update({f"beta{i}": b for i, b in enumerate(group["betas"], 1)})
+    return out
