@@ -6,6 +6,7 @@ Named methods are classes (``steepest.AdamW``); any other combination of parts i
 from importlib.metadata import version
 
 from steepest import channel, chart, direction, geometry, oracle, point, stepsize
+from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
 from steepest.core.optimizer import Optimizer
 from steepest.optim import *  # noqa: F403 -- the table of methods is kept in one place
@@ -13,4 +14,4 @@ from steepest.optim import __all__ as _methods
 
 __version__ = version("steepest")
 __all__ = ["Counters", "Optimizer", "__version__", "channel", "chart", "direction", "geometry", "oracle", "point",
-           "stepsize", *_methods]  # fmt: skip
+           "save", "stepsize", *_methods]  # fmt: skip

@@ -53,16 +53,15 @@ class LowRank(Chart):
         if "P" in s and (t - 1) % self.every:
             return False
         left = g.shape[0] <= g.shape[1]
-        short = min(g.shape)
         if self.projection == "svd":
             u, _, vh = torch.linalg.svd(g, full_matrices=False)
             s["P"] = (u[:, : self.rank] if left else vh[: self.rank].T).contiguous()
             return True
         generator = torch.Generator(g.device).manual_seed(1_000_003 * seed + t)
         if self.projection == "columns":
-            s["P"] = torch.randperm(short, generator=generator, device=g.device)[: self.rank].sort().values
+            s["P"] = torch.randperm(min(g.shape), generator=generator, device=g.device)[: self.rank].sort().values
         else:
-            normal = torch.randn(short, self.rank, generator=generator, device=g.device, dtype=g.dtype)
+            normal = torch.randn(min(g.shape), self.rank, generator=generator, device=g.device, dtype=g.dtype)
             s["P"] = torch.linalg.qr(normal).Q.contiguous()
         return True
 
@@ -71,8 +70,7 @@ class LowRank(Chart):
         P, left = s["P"], g.shape[0] <= g.shape[1]
         if P.dim() == 1:
             return g[P] if left else g[:, P]
-        P = P.to(g.dtype)
-        return P.T @ g if left else g @ P
+        return P.T.to(g.dtype) @ g if left else g @ P.to(g.dtype)
 
     def _lift(self, d: Tensor, g: Tensor, s: dict[str, Any]) -> Tensor:
         P, left = s["P"], g.shape[0] <= g.shape[1]

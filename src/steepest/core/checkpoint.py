@@ -6,6 +6,7 @@ bfloat16 weights, bytes), so it is put back as it was saved.  State saved under 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,6 +71,28 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     groups = [{**opt.defaults, **mine, "t": count, **theirs} for mine, theirs in
               zip(opt.param_groups, saved["param_groups"], strict=True)]  # fmt: skip
     return {**saved, "state": state, "param_groups": groups}
+
+
+def save(state: Any, path: str | os.PathLike[str]) -> None:
+    """``torch.save`` that a kill cannot spoil: the file appears whole or the one before stays.
+
+    Args:
+        state: what ``torch.save`` takes, for instance ``{"model": ..., "opt": opt.state_dict()}``.
+        path: the file; its folder must exist.
+
+    Example:
+        >>> import tempfile, torch
+        >>> path = tempfile.mkdtemp() + "/checkpoint.pt"
+        >>> save({"step": 3}, path)
+        >>> torch.load(path, weights_only=True)
+        {'step': 3}
+    """
+    part = f"{os.fspath(path)}.{os.getpid()}.part"
+    with open(part, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
 
 
 def restore(opt: Optimizer, saved: dict[str, Any]) -> None:

@@ -131,7 +131,7 @@ int64_t nonfinite(int64_t nt, const int64_t*start, const int64_t*numel, void*con
   }
   return bad;
 }
-"""  # noqa: E501 -- printed code
+"""
 
 _BAD = {"f32": "((b_of(g[i]) & 0x7f800000U) == 0x7f800000U)", "bf16": "((g[i] & 0x7f80) == 0x7f80)",
         "f16": "!(fabsf((float)g[i]) <= 65504.0f)", "f64": "!(fabs(g[i]) <= DBL_MAX)"}  # fmt: skip
@@ -160,7 +160,6 @@ def emit(
     ]
     passes.append((list(program.sums.values()), dict(program.stores)))
     names = {op.name: f"before[k*{len(sums)}+{i}]" for i, op in enumerate(sums)}
-    order = [op.name for op in sums]
 
     def scalar(a: str | float) -> str:
         if not isinstance(a, str):
@@ -240,9 +239,9 @@ def emit(
             lines.append("double " + ", ".join(f"a{i} = 0" for i in range(len(added))) + ";")
             tail += [f"partial[c*{len(added)}+{i}] = a{i};" for i in range(len(added))]
         body = [*lines, pragma, "for (int64_t i = 0; i < n; i++) {", *loop, "}", *tail]
-        width, columns = (len(sums), [order.index(op.name) for op in sums if op.level == j + 1])
-        if j == len(passes) - 1:
-            width, columns = len(added), list(range(len(added)))
+        last = j == len(passes) - 1
+        width = len(added) if last else len(sums)
+        columns = range(len(added)) if last else [i for i, op in enumerate(sums) if op.level == j + 1]
         fold = []
         if added:
             per_row = f"for (int r = 0; r < {len(added)}; r++) f[r] += partial[c*{len(added)}+r];"

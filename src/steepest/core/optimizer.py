@@ -142,8 +142,8 @@ class Optimizer(Assembly):
             RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
         """
         if closure is None and self._asks:
-            raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that computes "
-                               "and returns the loss")  # fmt: skip
+            raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that "
+                               "computes and returns the loss")  # fmt: skip
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
         self._move(run, evidence)

@@ -17,7 +17,8 @@ class DoG(StepSize):
 
     .. math:: \eta_t = \frac{\bar r_t}{\sqrt{G_t}},\quad
               \bar r_t = \max_{i\le t}\lVert x_i - x_0\rVert \vee r_\epsilon,
-              \quad G_t = \epsilon + \sum_{i\le t}\lVert d_i\rVert^2,\quad r_\epsilon = \rho_\epsilon (1 + \lVert x_0\rVert)
+              \quad G_t = \epsilon + \sum_{i\le t}\lVert d_i\rVert^2,\quad
+              r_\epsilon = \rho_\epsilon (1 + \lVert x_0\rVert)
 
     over all parameters together; d = g in the paper.
 
