@@ -236,5 +236,5 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
         kernel = Eager(spec, program)
     if lift == "auto" and reason and spec.pointwise and reason not in _told:
         _told.add(reason)
-        warnings.warn(f"steepest runs eagerly, about twice as slow as its printed loop: {reason}", stacklevel=2)
+        warnings.warn(f"steepest runs eagerly, some times slower than its printed loop: {reason}", stacklevel=2)
     return kernel

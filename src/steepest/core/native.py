@@ -17,19 +17,13 @@ from __future__ import annotations
 import array
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from steepest.core.rule import Op, Program, Unprintable
+from steepest.core.build import build
+from steepest.core.rule import Op, Program
 
 C_TYPE = {"f32": "float", "f64": "double", "bf16": "uint16_t", "f16": "_Float16", "q8s": "uint8_t", "q8u": "uint8_t"}
 CHUNK = 4096  # elements; also in the printed code
@@ -255,70 +249,6 @@ def emit(
     macros += [f"#define {f.upper()} {f}{'f' if ctype == 'float' else ''}"
                for f in ("fabs", "sqrt", "exp", "log", "tanh", "pow")]  # fmt: skip
     return _HEAD + "\n".join(macros) + "".join(source), [len(sums)] * levels + [len(program.sums)]
-
-
-@functools.cache
-def compiler() -> list[str]:
-    """The command that turns C into a shared object, without the input and the output.
-
-    Raises:
-        Unprintable: no C compiler on this machine.
-    """
-    cc = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if cc is None or shutil.which(cc.split()[0]) is None:
-        raise Unprintable("no C compiler found (looked for $CC, cc, gcc, clang)")
-    return [*cc.split(), "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
-            "-fopenmp", "-shared", "-fPIC", "-x", "c", "-", "-lm"]  # fmt: skip
-
-
-def cache_dir() -> Path:
-    """Where compiled loops are kept: $STEEPEST_CACHE, or the user's cache folder, or a private temporary folder."""
-    base = os.environ.get("STEEPEST_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "steepest"
-    )
-    try:
-        Path(base).mkdir(parents=True, exist_ok=True, mode=0o700)
-        if os.access(base, os.W_OK) and os.stat(base).st_uid == os.getuid():
-            return Path(base)
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="steepest-"))
-
-
-@functools.cache
-def _machine() -> str:
-    """What a binary made for 'this machine' depends on."""
-    try:
-        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
-    except (OSError, StopIteration):
-        flags = platform.processor()
-    return f"{platform.platform()} {platform.machine()} {flags}"
-
-
-@functools.cache
-def build(source: str) -> ctypes.CDLL:
-    """Compile and load, or load from the cache.
-
-    Raises:
-        Unprintable: there is no compiler, or it failed.
-    """
-    command = compiler()
-    key = hashlib.sha256("\0".join([source, *command, _machine()]).encode()).hexdigest()[:32]
-    target = cache_dir() / f"{key}.so"
-    if not target.exists():
-        part = target.with_suffix(f".{os.getpid()}.part")
-        try:
-            call = [*command, "-o", str(part)]
-            made = subprocess.run(call, input=source, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise Unprintable(f"the C compiler could not be run: {error}") from error
-        if made.returncode:
-            raise Unprintable(f"the C compiler failed: {made.stderr.strip()[:500]}")
-        os.replace(part, target)
-    try:
-        return ctypes.CDLL(str(target))
-    except OSError as error:
-        raise Unprintable(f"the compiled loop could not be loaded: {error}") from error
 
 
 class Native:
