@@ -10,6 +10,10 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from steepest import Optimizer, methods
+from steepest.core import part
 
 project = "steepest"
 html_title = "steepest"
@@ -46,13 +50,36 @@ def block(translator: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+class Methods(SphinxDirective):
+    """The table of named methods, as the registry has it."""
+
+    def run(self) -> list[nodes.Node]:
+        """One row a method."""
+        rows = ["* - method", "  - family", "  - bytes of state", "  - passes a step", "  - what it is"]
+        for method in sorted(methods.values(), key=lambda method: (method.area, method.name)):
+            cells = (method.area, f"{method.state_bytes:g}", f"{method.forwards} + {method.backwards}", method.summary)
+            rows += [f"* - :class:`~{method.make.__module__}.{method.name}`", *(f"  - {cell}" for cell in cells)]
+        table = ".. list-table::\n   :header-rows: 1\n\n" + "\n".join("   " + row for row in rows)
+        return self.parse_text_to_nodes(table)
+
+
 def bars(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """|x| in a docstring is an absolute value and not a substitution."""
     lines[:] = [re.sub(r"(?<![\\`])\|(\w+)\|", r"\|\1\|", line) for line in lines]
 
 
+def declared(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """The contract is shown once, at its seam; of a part or a method, only what it adds."""
+    seams = (base for base in vars(part).values() if isinstance(base, type) and issubclass(base, part.Part))
+    originals = [vars(base)[name] for base in (Optimizer, *seams) if name in vars(base)]
+    overrides = bool(originals) and not any(original is thing for original in originals)
+    return True if what == "class" and overrides else None
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.add_directive("methods", Methods)
+    app.connect("autodoc-skip-member", declared)
     app.connect("autodoc-process-docstring", bars)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))
 

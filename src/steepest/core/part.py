@@ -169,6 +169,10 @@ class Direction(Part):
         """The direction of descent d and the state after this step, both shaped like g; here g itself."""
         return g, {}
 
+    def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """A tensor with the signs of d, for those who only ask where it points; cheaper than d where it can be."""
+        return self(g, x, s, h)[0]
+
 
 class Around(Direction):
     """A direction made from another one; state and hyper-parameters of both live side by side."""
@@ -185,6 +189,13 @@ class Around(Direction):
         inner = self.inner[0]
         assert isinstance(inner, Direction)
         return inner(g, x, s, h)
+
+
+    def ask_heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """The signs of the direction inside."""
+        inner = self.inner[0]
+        assert isinstance(inner, Direction)
+        return inner.heading(g, x, s, h)
 
 
 class Geometry(Part):

@@ -89,9 +89,8 @@ class Maps:
         outs = {"x": self._moved(d, t, h)} | new | own
         if not self.guard:
             return outs, sums
-        fine = torch.isfinite(outs["x"])
-        for value in (new | own).values():
-            fine = fine & torch.isfinite(value)
+        doubt = sum(((v - v) for v in (new | own).values()), outs["x"] - outs["x"])  # NaN unless all are finite
+        fine = doubt == 0
         return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {STOPPED: ~fine}
 
 

@@ -35,8 +35,12 @@ class AdaBelief(Direction):
         """Bias corrections."""
         return {"c1": 1 / (1 - h.beta1**t), "c2": (1 - h.beta2**t) ** -0.5}
 
+    def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """The new m."""
+        return s.m * h.beta1 + g * (1 - h.beta1)
+
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map; m is the new one in g - m."""
-        m = s.m * h.beta1 + g * (1 - h.beta1)
+        m = self.heading(g, x, s, h)
         v = s.v * h.beta2 + (g - m) * (g - m) * (1 - h.beta2) + h.eps
         return m * h.c1 / (torch.sqrt(v) * h.c2 + h.eps), {"m": m, "v": v}

@@ -38,9 +38,13 @@ class Adam(Direction):
             return {"c1": 1.0, "c2": 1.0}
         return {"c1": 1 / (1 - h.beta1**t), "c2": (1 - h.beta2**t) ** -0.5}
 
+    def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """The new m: the denominator is positive."""
+        return s.m * h.beta1 + g * (h.w * (1 - h.beta1))
+
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        m = s.m * h.beta1 + g * (h.w * (1 - h.beta1))
+        m = self.heading(g, x, s, h)
         v = s.v * h.beta2 + g * g * (1 - h.beta2)
         return m * h.c1 / (torch.sqrt(v) * h.c2 + h.eps), {"m": m, "v": v}
 
@@ -68,7 +72,7 @@ class AMSGrad(Adam):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        m = s.m * h.beta1 + g * (h.w * (1 - h.beta1))
+        m = self.heading(g, x, s, h)
         v = s.v * h.beta2 + g * g * (1 - h.beta2)
         v_max = torch.maximum(s.v_max, v)
         return m * h.c1 / (torch.sqrt(v_max) * h.c2 + h.eps), {"m": m, "v": v, "v_max": v_max}

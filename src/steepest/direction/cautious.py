@@ -16,7 +16,8 @@ class Cautious(Around):
 
     .. math:: \phi = \mathbb{1}[d\,g > 0],\quad d \leftarrow d\,\phi\,\frac{n}{\sum\phi + 1}
 
-    with n the number of elements of the tensor.  Moments are not masked.
+    with n the number of elements of the tensor.  Moments are not masked.  Where d is a moment over a positive
+    denominator, the moment's sign is asked, which is the same and cheaper.
 
     Args:
         inner: the direction that is made cautious.
@@ -35,7 +36,7 @@ class Cautious(Around):
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map, with one sum over the tensor."""
         d, new = self.ask_inner(g, x, s, h)
-        agrees = d * g > 0
+        agrees = self.ask_heading(g, x, s, h) * g > 0
         kept = total(agrees)
         if self.scale == "count":
             factor = h.numel / (kept + 1.0)

@@ -41,7 +41,7 @@ class SLS(Optimizer):
         c: default 0.1 (paper, deep nets).
         eta_max: default 1 (authors' code).
         batches_per_epoch: sets how fast the step may grow, default 500 (authors' code).
-        gamma: growth within an epoch, default 2.
+        growth: of the first trial within an epoch, default 2.
         shrink: default 0.9 (paper).
         reset: "grow", "keep" or "max".
         lr: multiplies the step, default 1.
@@ -49,9 +49,9 @@ class SLS(Optimizer):
     """
 
     def __init__(self, params: Any, c: float = 0.1, eta_max: float = 1.0, batches_per_epoch: int = 500,
-                 gamma: float = 2.0, shrink: float = 0.9, reset: str = "grow", lr: float = 1.0,
+                 growth: float = 2.0, shrink: float = 0.9, reset: str = "grow", lr: float = 1.0,
                  **options: Any) -> None:  # fmt: skip
-        step = stepsize.SLS(c=c, eta_max=eta_max, batches_per_epoch=batches_per_epoch, gamma=gamma, shrink=shrink,
+        step = stepsize.SLS(c=c, eta_max=eta_max, batches_per_epoch=batches_per_epoch, growth=growth, shrink=shrink,
                             reset=reset)  # fmt: skip
         super().__init__(params, lr, step_size=step, **options)
 
@@ -85,16 +85,16 @@ class DoG(Optimizer):
     Args:
         params: parameters or groups.
         reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
-        eps: default 1e-8 (paper).
+        G0: what the sum of squared gradients starts from, default 1e-8 (paper).
         weight_decay: coupled, default 0.
         lr: multiplies the step, default 1.
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, reps_rel: float = 1e-6, eps: float = 1e-8, weight_decay: float = 0.0,
+    def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
                  lr: float = 1.0, **options: Any) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DoG(reps_rel=reps_rel, eps=eps), **options)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DoG(reps_rel=reps_rel, G0=G0), **options)
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})

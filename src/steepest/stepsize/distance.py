@@ -24,14 +24,14 @@ class DoG(StepSize):
 
     Args:
         reps_rel: ρ_ε, default 1e-6 (paper; 1e-4 with batch normalisation).
-        eps: ε, default 1e-8 (paper).
+        G0: ε, default 1e-8 (paper).
 
     Source: Ivgi, Hinder & Carmon 2023, arXiv:2302.12022, equation (DoG); G includes this gradient, r̄ this point.
 
     Note: the paper evaluates a weighted average of the iterates.
     """
 
-    hyper = {"reps_rel": (1e-6, "(0, inf)"), "eps": (1e-8, "[0, inf)")}
+    hyper = {"reps_rel": (1e-6, "(0, inf)"), "G0": (1e-8, "[0, inf)")}
     state = {"x0": State("x", exact=True)}
     memory = {"rbar": 0.0, "G": 0.0}
     cite = ("ivgi2023dog",)
@@ -48,7 +48,7 @@ class DoG(StepSize):
         memory["rbar"] = max(
             memory["rbar"], math.sqrt(sums["moved"]), h.reps_rel * (1 + math.sqrt(sums["start"])) if first else 0.0
         )
-        memory["G"] += sums["dd"] + (h.eps if first else 0.0)
+        memory["G"] += sums["dd"] + (h.G0 if first else 0.0)
         return memory["rbar"] / math.sqrt(memory["G"]) if memory["G"] > 0 else 0.0
 
 

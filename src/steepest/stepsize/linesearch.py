@@ -40,7 +40,7 @@ class SLS(Armijo):
     Args:
         c: sufficient decrease, default 0.1 (paper, deep nets; 0.5 in its convex theory).
         shrink: β, default 0.9 (paper).
-        gamma: γ; the first trial is γ^(1/batches_per_epoch) times the last step, default 2 (paper, deep nets).
+        growth: γ; the first trial is γ^(1/batches_per_epoch) times the last step, default 2 (paper, deep nets).
         eta_max: bound and first step, default 1 (the authors' code).
         batches_per_epoch: default 500 (the authors' code).
         reset: ``"grow"`` as said, ``"keep"`` the last step, or ``"max"`` start from eta_max every time.
@@ -51,7 +51,7 @@ class SLS(Armijo):
     goes on from 0.9¹⁰⁰ of its step.
     """
 
-    hyper = {"c": (0.1, "(0, 1)"), "shrink": (0.9, "(0, 1)"), "gamma": (2.0, "[1, inf)"), "eta_max": (1.0, "(0, inf)")}
+    hyper = {"c": (0.1, "(0, 1)"), "shrink": (0.9, "(0, 1)"), "growth": (2.0, "[1, inf)"), "eta_max": (1.0, "(0, inf)")}
     structure = {"batches_per_epoch": (500, "[1, inf)"), "reset": ("grow", ("grow", "keep", "max"))}
     memory = {"eta_prev": 0.0}
     cite = ("vaswani2019painless",)
@@ -64,7 +64,7 @@ class SLS(Armijo):
         if fall <= 0:
             return 0.0
         last = memory["eta_prev"]
-        grown = {"grow": last * h.gamma ** (1 / self.batches_per_epoch), "keep": last, "max": h.eta_max}[self.reset]
+        grown = {"grow": last * h.growth ** (1 / self.batches_per_epoch), "keep": last, "max": h.eta_max}[self.reset]
         start = min(grown, h.eta_max) if last > 0 else h.eta_max
         eta, _ = self.backtrack(run, start, h.shrink, loss, fall, h)
         memory["eta_prev"] = eta
