@@ -1,7 +1,5 @@
 """Error feedback: send a small part of the gradient, and remember what was not sent."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,7 +61,7 @@ class TopK(Channel):
         value, index = self._split(g, s, h.keep)
         return torch.zeros(g.numel(), dtype=value.dtype, device=g.device).index_copy_(0, index, value).view(g.shape)
 
-    def attach(self, model: Any, opt: Optimizer) -> None:
+    def attach(self, model: Any, opt: "Optimizer") -> None:
         """Compress inside DDP's gradient exchange.
 
         Args:
@@ -78,7 +76,7 @@ class TopK(Channel):
         model.register_comm_hook(opt, self._exchange)
         self._attached = True
 
-    def _exchange(self, opt: Optimizer, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    def _exchange(self, opt: "Optimizer", bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
         keep = {p: group["keep"] for group in opt.param_groups for p in group["params"]}
         for p, g in zip(bucket.parameters(), bucket.gradients(), strict=True):
             g.copy_(_mean_of_parts(*self._split(g, opt.state[p], keep[p]), g))
@@ -98,5 +96,3 @@ def _mean_of_parts(value: Tensor, index: Tensor, like: Tensor) -> Tensor:
     for v, i in zip(values, indices, strict=True):
         total.index_add_(0, i, v)
     return (total / world).view(like.shape)
-
-

@@ -86,7 +86,7 @@ class Sorter:
                     continue
                 if g.is_sparse:
                     raise RuntimeError(SPARSE)
-                self._init_state(p)
+                self.init_state(p)
                 charted = self.opt._charted and self.opt.chart.applies(p)
                 key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, charted)
                 members.setdefault(key, []).append((p, g))
@@ -108,7 +108,7 @@ class Sorter:
         key = tuple(map(id, params))
         if key not in self.tables:
             for p in params:
-                self._init_state(p)
+                self.init_state(p)
             local = [shard.local(p) for p in params]
             entries = [self.opt.state[p] for p in params]
             states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
@@ -137,7 +137,8 @@ class Sorter:
             gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
         return Bucket(group, params, xs, gs, fixed.table, fixed.entries[0]["step"] + 1, fixed, scattered)
 
-    def _init_state(self, p: Tensor) -> None:
+    def init_state(self, p: Tensor) -> None:
+        """Make p's state, unless it has one."""
         state = self.opt.state[p]
         if "step" in state:
             return
@@ -163,4 +164,3 @@ class Sorter:
         """Copy back where the kernel worked on a dense copy."""
         for p, dense in bucket.scattered:
             p.copy_(dense)
-

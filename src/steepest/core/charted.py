@@ -28,7 +28,7 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     for p, g in zip(bucket.params, bucket.gs, strict=True):
         state = opt.state[p]
         if shard.is_sharded(p):
-            g = shard.whole(type(p).from_local(g, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()))  # type: ignore[attr-defined]
+            g = _gather(g, p)
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
         changed = chart.refresh(full, state, bucket.t, opt._sorter.salt(p))
         small = chart.pull(full, state).contiguous()
@@ -56,3 +56,29 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
 def _laid_out(d: Tensor, x: Tensor) -> Tensor:
     compute = torch.float64 if x.dtype is torch.float64 else torch.float32
     return torch.empty_like(x, dtype=compute).copy_(d)
+
+
+def on_whole(opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]) -> None:
+    """Run a rule that needs whole tensors where parameters are sharded: gather, run, keep one's own part.
+
+    Raises:
+        ValueError: state is compressed, which cannot be gathered.
+    """
+    if opt.codec != "float32":
+        raise ValueError(f"{opt.geometry!r} works on whole tensors, which a sharded parameter gives only with "
+                         f"codec='float32', not {opt.codec!r}")  # fmt: skip
+    gathered = {n: [_gather(t, p) for t, p in zip(live[n], bucket.params, strict=True)] for n in live if n != "y"}
+    gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
+    states = [{k: shard.whole(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in bucket.fixed.entries]
+    sizes = [p.numel() for p in bucket.params]
+    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h)
+    kernel.run(Table(states, sizes, sizes, bucket.table.salts), gathered, h, bucket.t * 1024, None)
+    for p, x, y, new, entry in zip(bucket.params, live["y"], gathered["y"], states, bucket.fixed.entries, strict=True):
+        x.copy_(shard.part_of(y, p))
+        for k, v in entry.items():
+            if isinstance(v, Tensor):
+                shard.local(v).copy_(shard.part_of(new[k], p))
+
+
+def _gather(t: Tensor, p: Tensor) -> Tensor:
+    return shard.whole(type(p).from_local(t, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()))  # type: ignore[attr-defined]

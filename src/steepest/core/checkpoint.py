@@ -52,8 +52,9 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
                       (p for g in opt.param_groups for p in g["params"]), strict=True))  # fmt: skip
     state: dict[Any, Any] = {}
     for index, entry in saved["state"].items():
-        if index not in params:
-            state[index] = entry
+        if index not in params or not entry:
+            if index not in params:
+                state[index] = entry
             continue
         entry = {names.get(k, k): v for k, v in entry.items() if v is not None}
         missing = [n for n in opt._state_specs if n not in entry]

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from steepest.core import shard
+
 Closure = Callable[[], Any]
 
 
@@ -100,7 +102,7 @@ class Evaluator:
         try:
             if not self.calls_backward:
                 try:
-                    with torch.no_grad(), self._question():
+                    with torch.no_grad(), self._resharded(), self._question():
                         value = float(self._call())
                     self.counters.forwards += 1
                     return value
@@ -116,6 +118,23 @@ class Evaluator:
         finally:
             for p, g in zip(self.params, kept, strict=True):
                 p.grad = g
+
+    @contextlib.contextmanager
+    def _resharded(self) -> Iterator[None]:
+        """FSDP leaves its root gathered after a forward without a backward, and would use those weights again."""
+        if not any(map(shard.is_sharded, self.params)):
+            yield
+            return
+        seen: dict[nn.Module, None] = {}
+        handle = register_module_forward_pre_hook(lambda module, _: seen.setdefault(module))
+        try:
+            yield
+        finally:
+            handle.remove()
+            for module in seen:
+                reshard = getattr(module, "reshard", None)
+                if callable(reshard):
+                    reshard()
 
     def _call(self) -> Tensor:
         if self.closure is None:
@@ -135,19 +154,22 @@ class Evaluator:
             self._before = _random_state()
         else:
             _set_random_state(self._before)
-        handle = None if first else register_module_forward_pre_hook(self._remember)
+        handle = register_module_forward_pre_hook(self._remember)
+        answered = False
         try:
             yield
+            answered = True
         finally:
-            if handle is not None:
-                handle.remove()
+            handle.remove()
+            if first and answered:
+                self._after = _random_state()
+            else:  # not the first, or no question at all: leave no trace
                 for module, buffers in self._norms.items():
                     for buffer, kept in zip(module.buffers(recurse=False), buffers, strict=True):
                         buffer.copy_(kept)
-                _set_random_state(self._after)
-                self._norms.clear()
-            else:
-                self._after = _random_state()
+                _set_random_state(self._before if first else self._after)
+                self._before = [] if first else self._before
+            self._norms.clear()
 
     def _remember(self, module: nn.Module, _: Any) -> None:
         if isinstance(module, nn.modules.batchnorm._NormBase) and module.training and module not in self._norms:

@@ -21,7 +21,7 @@ from steepest.core import codec as codecs
 from steepest.core import shard
 from steepest.core.assembly import SEAMS, Assembly, pack
 from steepest.core.buckets import Bucket, Sorter
-from steepest.core.charted import through_chart
+from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
 from steepest.core.evaluate import Closure, Counters, Evidence
 from steepest.core.layout import like_storage
@@ -142,19 +142,32 @@ class Optimizer(Assembly):
             RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
         """
         if closure is None and self._asks:
+            if all(float(group["lr"]) == 0 for group in self.param_groups):
+                self._make_state()  # how torch.distributed.checkpoint makes state to load into
+                return None
             raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that "
                                "computes and returns the loss")  # fmt: skip
+        if scaler is not None and type(self.oracle) is not Oracle:
+            raise RuntimeError(f"{self.oracle!r} makes no gradient that could be scaled: leave out scaler")
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
-        self._move(run, evidence)
-        self.point.keep(run)
+        if run.overflow:
+            self.counters.skipped += 1
+        elif self._move(run, evidence):
+            self.point.keep(run)
         self.counters.steps += 1
         return evidence.loss
 
-    def _move(self, run: Run, evidence: Evidence) -> None:
-        """Direction, step size, geometry and new state for evidence bought at the weights as they are."""
+    def _make_state(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._sorter.init_state(p)
+
+    def _move(self, run: Run, evidence: Evidence) -> bool:
+        """Direction, step size, geometry and new state for evidence bought here; False if the step was left out."""
         if not self._finite(evidence):
-            return
+            return False
         for group in self.param_groups:
             group["t"] += 1
         step_size, memory = self.step_size, {n: self.param_groups[0][n] for n in self.step_size.memory}
@@ -167,7 +180,12 @@ class Optimizer(Assembly):
         searches = isinstance(step_size, LineSearch)
         # regenerated gradients are made one at a time, unless making them twice would change something
         once = evidence.gradient is None or self._charted or self._sends or searches
-        kept = list(self._buckets(evidence, h)) if once else None
+        try:
+            kept = list(self._buckets(evidence, h)) if once else None
+        except BaseException:
+            for group in self.param_groups:
+                group["t"] -= 1
+            raise
         sums: dict[str, float] = {}
         if self._measures:
             for bucket in kept or self._buckets(evidence, h):
@@ -176,7 +194,7 @@ class Optimizer(Assembly):
                 for group in self.param_groups:
                     group["t"] -= 1
                 self._held_back("step skipped")
-                return
+                return False
         after: dict[str, float] = {}
         if searches:
             self._search(run, kept or [], sums, memory, h, first, loss, after)
@@ -193,6 +211,7 @@ class Optimizer(Assembly):
             self._held_back(f"{after[STOPPED]:.0f} elements were left as they are")
         for group in self.param_groups:
             group.update(memory)
+        return True
 
     def _loss_sign(self) -> float:
         """-1 where the loss is maximized, for step sizes that look at it."""
@@ -298,6 +317,9 @@ class Optimizer(Assembly):
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
         if bucket.ds is not None:
             live["d"] = bucket.ds
+        if not self._pointwise and bucket.fixed.sharded:
+            on_whole(self, mode, bucket, live, values)
+            return
         kernel = self._kernel(mode, live, group["maximize"], values)
         found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
         if found is not None:

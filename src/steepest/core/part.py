@@ -190,7 +190,6 @@ class Around(Direction):
         assert isinstance(inner, Direction)
         return inner(g, x, s, h)
 
-
     def ask_heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
         """The signs of the direction inside."""
         inner = self.inner[0]

@@ -36,6 +36,7 @@ class Run:
         self.opt, self.closure, self.scaler = opt, closure, scaler
         self.trial: Callable[[float], float] = self._no_trial
         self._unscaled = False
+        self.overflow = False  # a scaled gradient overflowed: the scale is too high, and the whole step is left out
         self.draws = 0  # random directions drawn in this step
 
     @cached_property
@@ -76,17 +77,22 @@ class Run:
 
     def loss(self) -> float:
         """The loss here, by one forward; the mean over all processes."""
-        return shard.mean_over_ranks(self._evaluator.loss())
+        value = self._evaluator.loss()
+        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        return shard.mean_over_ranks(value)
 
     def _unscale(self) -> None:
+        grads = [p.grad for p in self.params if p.grad is not None]
         if not self._unscaled:
             self.scaler.unscale_(self.opt)
             self._unscaled = True
-            return
-        inverse = 1.0 / self.scaler.get_scale()
-        for p in self.params:
-            if p.grad is not None:
-                p.grad.mul_(inverse)
+        else:  # torch unscales once a step only
+            for g in grads:
+                g.mul_(1.0 / self.scaler.get_scale())
+        if not all(bool(torch.isfinite(shard.local(g)).all()) for g in grads):
+            self.overflow = True
+            for found in self.scaler._per_optimizer_states[id(self.opt)]["found_inf_per_device"].values():
+                found.fill_(1.0)  # so that update() lowers the scale, whichever question overflowed
 
     def grads(self, evidence: Evidence) -> list[Tensor | None]:
         """Local gradients, parameter by parameter; a group that maximizes has them negated."""
@@ -132,9 +138,33 @@ class Run:
             reduce(sums)
         return float(sums.sum())
 
-    def move(self, evidence: Evidence) -> None:
-        """One whole move of the optimizer with this evidence: direction, step size, geometry, new state."""
-        self.opt._move(self, evidence)
+    def move(self, evidence: Evidence) -> bool:
+        """One whole move with this evidence: direction, step size, geometry, new state; False if it was left out."""
+        return not self.overflow and self.opt._move(self, evidence)
+
+    def acceptable(self, evidence: Evidence) -> bool:
+        """Whether a step may go on with this evidence, or should be left out as a whole."""
+        return not self.overflow and self.opt._finite(evidence)
+
+    def snapshot(self) -> Callable[[], None]:
+        """Remember weights, state and counts; the answer puts them back, to the bit."""
+        x, opt = self.save(), self.opt
+        state = {p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in opt.state[p].items()}
+                 for p in self.params if p in opt.state}  # fmt: skip
+        shared = [{n: group[n] for n in ("t", *opt.step_size.memory)} for group in opt.param_groups]
+
+        def undo() -> None:
+            self.restore(x)
+            for p in self.params:
+                if p in state:
+                    opt.state[p] = state[p]
+                else:
+                    opt.state.pop(p, None)
+            for group, numbers in zip(opt.param_groups, shared, strict=True):
+                group.update(numbers)
+            opt._clear()
+
+        return undo
 
     @staticmethod
     def _no_trial(_: float) -> float:

@@ -28,6 +28,7 @@ class Adam(Direction):
     hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)")}
     structure = {"bias_correction": (True, None)}
     state = {"m": State(), "v": State(signed=False)}
+    gives = frozenset({"weighted moment"})
     cite = ("kingma2015adam",)
     torch_names = {"m": "exp_avg", "v": "exp_avg_sq"}
     bias_correction: bool

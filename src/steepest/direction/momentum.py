@@ -35,8 +35,8 @@ class Momentum(Direction):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        m = s.m * h.momentum + g * (h.w * h.fresh)
-        return (g * h.w + m * h.momentum if self.nesterov else m), {"m": m}
+        m = s.m * h.momentum + g * h.fresh
+        return (g + m * h.momentum if self.nesterov else m), {"m": m}
 
 
 class Coupled(Around):

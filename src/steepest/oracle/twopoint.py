@@ -48,26 +48,31 @@ class TwoPoint(Oracle):
         radius, slopes, losses = run.h("radius"), [], []
         first = run.draws
         run.draws += self.directions
-        x = run.save() if self.exact else None
+        x, away = (run.save() if self.exact else None), (0, 0.0)
         seeds = [_seed(self.seed, run.t, first + j) for j in range(self.directions)]
         try:
             for seed in seeds:
                 self._shift(run, seed, radius)
+                away = (seed, radius)
                 above = run.loss()
                 self._shift(run, seed, -2 * radius)
+                away = (seed, -radius)
                 below = run.loss()
                 self._shift(run, seed, radius)
+                away = (seed, 0.0)
                 slopes.append((above - below) / (2 * radius))
                 losses += [above, below]
         finally:
             if x is not None:
                 run.restore(x)
+            elif away[1]:  # the closure raised
+                self._shift(run, away[0], -away[1])
 
         def gradient(index: int, p: Tensor) -> Tensor:
             parts = [slope * _normal(seed, index, p) for slope, seed in zip(slopes, seeds, strict=True)]
             return torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
 
-        return Evidence(torch.tensor(sum(losses) / len(losses)), gradient)
+        return Evidence(torch.tensor(sum(losses) / len(losses), dtype=torch.float64), gradient)
 
     @staticmethod
     def _shift(run: Run, seed: int, by: float) -> None:

@@ -31,12 +31,18 @@ class ExtraGradient(Point):
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient a step ahead."""
         here = run.evaluate()
-        x = run.save()
+        x, undo = run.save(), run.snapshot()
         try:
-            run.move(here)
+            if not run.move(here):
+                return here
             ahead = run.evaluate()
-        finally:
-            run.restore(x)
+            if not run.acceptable(ahead):
+                undo()
+                return ahead
+        except BaseException:
+            undo()
+            raise
+        run.restore(x)
         return Evidence(here.loss, ahead.gradient)
 
 

@@ -30,7 +30,7 @@ class Lookahead(Point):
         """Synchronise after every k-th step."""
         for group in run.opt.param_groups:
             for p in group["params"]:
-                state = run.opt.state[p]
+                state = run.opt.state.get(p, {})
                 if "slow" in state and state["step"] % self.k == 0:
                     slow = state["slow"]
                     slow.lerp_(p.detach().to(slow.dtype), group["alpha"])

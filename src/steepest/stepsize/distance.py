@@ -73,7 +73,7 @@ class DAdaptAdam(StepSize):
     hyper = {"d0": (1e-6, "(0, inf)")}
     state = {"s": State()}
     memory = {"distance": 0.0, "numerator": 0.0}
-    needs = frozenset({"v", "beta2", "eps"})
+    needs = frozenset({"weighted moment", "v", "beta2", "eps"})
     weighs_gradient = True
     cite = ("defazio2023dadaptation",)
 
