@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from steepest.core.rule import Unprintable
@@ -56,28 +57,53 @@ def _machine() -> str:
     return f"{platform.platform()} {platform.machine()} {flags}"
 
 
+_lock = threading.Lock()
+
+
 @functools.cache
 def build(source: str) -> ctypes.CDLL:
     """Compile and load, or load from the cache.
 
     Raises:
-        Unprintable: there is no compiler, or it failed.
+        Unprintable: there is no compiler, it failed, or what it made cannot be loaded.
     """
     command = compiler()
     key = hashlib.sha256("\0".join([source, *command, _machine()]).encode()).hexdigest()[:32]
     target = cache_dir() / f"{key}.so"
-    if not target.exists():
-        part = target.with_suffix(f".{os.getpid()}.part")
-        try:
-            call = [*command, "-o", str(part)]
-            made = subprocess.run(call, input=source, capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise Unprintable(f"the C compiler could not be run: {error}") from error
-        if made.returncode:
-            raise Unprintable(f"the C compiler failed: {made.stderr.strip()[:500]}")
-        os.replace(part, target)
+    with _lock:
+        if not _whole(target):
+            _compile(command, source, target)
     try:
         return ctypes.CDLL(str(target))
     except OSError as error:
         target.unlink(missing_ok=True)  # whatever spoilt it, the next process starts anew
         raise Unprintable(f"the compiled loop could not be loaded: {error}") from error
+
+
+def _whole(target: Path) -> bool:
+    """Whether a cached library is there as it was written: loading a cut one would end the process."""
+    try:
+        content = target.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-32]).digest() == content[-32:]
+
+
+def _compile(command: list[str], source: str, target: Path) -> None:
+    """Compile into a file of one's own, seal it with its digest (a loader ignores what follows), and rename it."""
+    handle, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    os.close(handle)
+    try:
+        made = subprocess.run([*command, "-o", part], input=source, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise Unprintable(f"the C compiler failed: {made.stderr.strip()[:500]}")
+        with open(part, "r+b") as file:
+            digest = hashlib.sha256(file.read()).digest()
+            file.write(digest)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except OSError as error:
+        raise Unprintable(f"the C compiler could not be run: {error}") from error
+    finally:
+        Path(part).unlink(missing_ok=True)

@@ -88,12 +88,17 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
         >>> torch.load(path, weights_only=True)
         {'step': 3}
     """
-    part = f"{os.fspath(path)}.{os.getpid()}.part"
-    with open(part, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    part = f"{os.fspath(path)}.part"  # one name, so that killed saves do not pile up
+    try:
+        with open(part, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        if os.path.exists(part):
+            os.unlink(part)
+        raise
 
 
 def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
