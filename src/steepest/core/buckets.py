@@ -15,6 +15,7 @@ from torch import Tensor
 
 from steepest.core import codec as codecs
 from steepest.core import shard
+from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
 from steepest.core.layout import is_dense, like_storage
 from steepest.core.lift import Reduce, Table
@@ -50,7 +51,7 @@ class Fixed:
     sharded: bool
     dense: bool
     strides: list[tuple[int, ...]]
-    kinds: tuple[Any, ...]
+    addresses: list[int]  # of the parameters
 
 
 class Sorter:
@@ -60,6 +61,7 @@ class Sorter:
         self.opt = opt
         self.tables: dict[tuple[int, ...], Fixed] = {}
         self.usual: dict[int, Fixed] = {}  # by group: all its parameters, as in most steps
+        self.home, self.known = opt.state, len(opt.state)
         self.places = {p: i for i, p in enumerate(p for group in opt.param_groups for p in group["params"])}
 
     def salt(self, p: Tensor) -> int:
@@ -68,6 +70,10 @@ class Sorter:
 
     def sort(self, evidence: Evidence) -> Iterator[Bucket]:
         """Parameters with a gradient, sorted into buckets; one by one where gradients are regenerated."""
+        if self.opt.state is not self.home or len(self.opt.state) != self.known:  # the user put it away
+            self.home = self.opt.state
+            self.tables.clear()
+            self.usual.clear()
         for group in self.opt.param_groups:
             params = group["params"]
             if evidence.gradient is not None:
@@ -111,14 +117,36 @@ class Sorter:
                 self.init_state(p)
             local = [shard.local(p) for p in params]
             entries = [self.opt.state[p] for p in params]
-            states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
-            table = Table(states, [x.numel() for x in local], [p.numel() for p in params], [*map(self.salt, params)])
             sharded = any(map(shard.is_sharded, params))
+            states = entries
+            if sharded:
+                states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
+            table = Table(states, [x.numel() for x in local], [p.numel() for p in params], [*map(self.salt, params)])
             dense = all(map(is_dense, local))
             strides = [(x if is_dense(x) else torch.empty_like(x)).stride() for x in local]
-            kinds = (local[0].dtype, local[0].device.type)
-            self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, kinds)
+            addresses = [x.data_ptr() for x in local]
+            self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, addresses)
+            self.known = len(self.opt.state)
         return self.tables[key]
+
+    def _follow(self, fixed: Fixed) -> Fixed:
+        """The parameters' memory is elsewhere than before: bring their state into their present type and layout."""
+        for p, entry in zip(fixed.params, fixed.entries, strict=True):
+            x = shard.local(p)
+            for name in self.opt._state_specs:
+                kept = entry.get(name)
+                if kept is None or (self.opt._charted and name in self.opt._direction_state):
+                    continue
+                if kept.shape != p.shape and name + codecs.SCALE not in entry:
+                    raise RuntimeError(f"a parameter has now the shape {tuple(p.shape)}, its state {tuple(kept.shape)}: "
+                                       "make a new optimizer for it")  # fmt: skip
+                conform(entry, name, self._kind(name, x), self.opt._state_specs[name].signed, p)
+        self.tables = {key: other for key, other in self.tables.items() if other is not fixed}
+        return self.fixed(fixed.params)
+
+    def _kind(self, name: str, x: Tensor) -> str:
+        compute = torch.float64 if x.dtype is torch.float64 else torch.float32
+        return codecs.kind(self.opt._state_specs[name], self.opt.codec, compute)
 
     def bucket(self, group: dict[str, Any], fixed: Fixed, gs: list[Any]) -> Bucket:
         """This step's bucket: local, dense tensors, gradients laid out like their parameters."""
@@ -126,6 +154,9 @@ class Sorter:
         xs = params
         if fixed.sharded:
             xs, gs = [shard.local(p) for p in params], [shard.local(g) for g in gs]
+        if [x.data_ptr() for x in xs] != fixed.addresses:
+            fixed = self._follow(fixed)
+            self.usual.pop(id(group), None)
         scattered = []
         if not fixed.dense:
             xs = list(xs)
@@ -143,12 +174,11 @@ class Sorter:
         if "step" in state:
             return
         x = shard.local(p)
-        compute = torch.float64 if x.dtype is torch.float64 else torch.float32
         charted = self.opt._charted and self.opt.chart.applies(p)
         for name, spec in self.opt._state_specs.items():
             if charted and name in self.opt._direction_state:
                 continue  # made when the coordinates are known
-            kind = codecs.kind(spec, self.opt.codec, compute)
+            kind = self._kind(name, x)
             like = x if kind.startswith("q8") else p
             state.update(codecs.create(name, like, kind, p.detach() if spec.start == "x" else None))
         state["step"] = 0

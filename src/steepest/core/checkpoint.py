@@ -101,6 +101,21 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
         raise
 
 
+def conform(entry: dict[str, Any], name: str, want: str, signed: bool, like: Tensor) -> None:
+    """Bring one stored state into the wanted kind and the layout of ``like``, if it is not there yet."""
+    value = entry[name]
+    have = {torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "f32")
+    if name + codec.SCALE in entry:
+        have = "q8s" if signed else "q8u"
+    if shard.is_sharded(value) or (have == want and value.stride() == like.stride()):
+        return
+    stored = tuple(entry.pop(k) for k in (name, name + codec.SCALE) if k in entry)
+    plain = torch.empty_like(value, dtype=torch.float64 if have == "f64" else torch.float32)
+    flat(plain).copy_(codec.decode(have, tuple(map(flat, stored)), plain.dtype))
+    local = shard.local(like)
+    entry.update(codec.create(name, local, want, plain.to(local.device)))
+
+
 def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
     """Put state back in the type it was saved in, converted where the codec differs, laid out like its parameter."""
     ours = [p for group in opt.param_groups for p in group["params"]]
@@ -115,15 +130,8 @@ def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
             value = entry.get(name)
             if not isinstance(value, Tensor):
                 continue
-            want = codec.kind(spec, opt.codec, compute)
-            have = "q8s" if spec.signed else "q8u"
-            if name + codec.SCALE not in entry:
-                have = {torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "f32")
-            if have != want and not shard.is_sharded(value):
-                stored = tuple(entry.pop(k) for k in (name, name + codec.SCALE) if k in entry)
-                plain = torch.empty_like(value, dtype=compute)
-                flat(plain).copy_(codec.decode(have, tuple(map(flat, stored)), compute))
-                entry.update(codec.create(name, plain.to(x.device), want, plain.to(x.device)))
+            like = value if opt._charted and value.shape != p.shape else p
+            conform(entry, name, codec.kind(spec, opt.codec, compute), spec.signed, like)
         for key, value in entry.items():
             if isinstance(value, Tensor):
                 placed = value.detach().to(x.device)

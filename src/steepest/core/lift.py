@@ -48,7 +48,6 @@ class Table:
     sizes: list[int]
     salts: list[int]
     plan: Plan = field(init=False)
-    pointers: dict[int, array.array[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.numels, self.sizes, self.salts)
@@ -105,10 +104,7 @@ class Printed:
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> Tensor | None:
         """One call for all tensors."""
-        stored = table.pointers.get(id(self))
-        if stored is None:
-            stored = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
-            table.pointers[id(self)] = stored
+        stored = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
         addresses: dict[int, list[int]] = {}
         for n in (*self.live, "y"):  # x and y are mostly the same list
             if id(live[n]) not in addresses:

@@ -263,12 +263,10 @@ class Optimizer(Assembly):
         guarded = self.nonfinite == "guard"
         if self.nonfinite == "propagate" or (guarded and not self.step_size.uses_loss):
             return True
-        sharded = False
         if evidence.gradient is None and not guarded:
             for bucket in self._sorter.sort(evidence):
                 bad = bad or any_nonfinite(bucket.gs, bucket.table)
-                sharded = sharded or bucket.fixed.reduce is not None
-        if sharded or (self.step_size.uses_loss and evidence.loss is not None):
+        if not guarded or evidence.loss is not None:  # replicas must agree
             bad = shard.mean_over_ranks(float(bad)) > 0
         if not bad:
             return True
