@@ -36,9 +36,6 @@ class TopK(Channel):
     cite = ("karimireddy2019error",)
     _attached = False
 
-    def __init__(self, keep: float = 0.01) -> None:
-        super().__init__(keep=keep)
-
     @staticmethod
     def compress(p: Tensor, keep: float) -> Tensor:
         """The indices of the entries that are sent, flat."""

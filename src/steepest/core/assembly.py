@@ -6,6 +6,7 @@ A wrong composition fails here, when it is made, with both parts named and the m
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -26,11 +27,14 @@ from steepest.core.part import (
     State,
     StepSize,
     check_number,
+    described,
     nearest,
 )
 
 SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
+#: what the driver itself is told, besides the parts
+OPTIONS = {"lr": None, **SEAMS, "maximize": None, "codec": None, "lift": None, "nonfinite": None}
 _OWN = ("lr", "betas", "maximize", "t", "params")
 
 
@@ -50,6 +54,27 @@ class Assembly(torch.optim.Optimizer):
     def _clear(self) -> None:
         """Forget what depends on the parameters or their state."""
         raise NotImplementedError
+
+    def _refuse(self, unknown: Mapping[str, Any]) -> None:
+        """Say what an unknown keyword may have meant."""
+        if not unknown:
+            return
+        own = inspect.signature(type(self).__init__).parameters
+        known = [n for n in {**own, **OPTIONS} if n not in ("self", "params", "options", "unknown")]
+        name = next(iter(unknown))
+        raise TypeError(
+            f"{type(self).__name__} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})"
+        )
+
+    def _take(self, given: Mapping[str, Any]) -> None:
+        """Put every part into its seam, the identity where none was given."""
+        for seam, kind in SEAMS.items():
+            part = kind() if given[seam] is None else given[seam]
+            if not isinstance(part, kind):
+                fits = next((name for name, other in SEAMS.items() if isinstance(part, other)), None)
+                mend = f": give it as {fits}=" if fits else ""
+                raise TypeError(f"{seam} must be a {kind.__name__} part, got {described(part)}{mend}")
+            setattr(self, seam, part)
 
     # ---- assembly ------------------------------------------------------------------------------------------------
 
@@ -106,17 +131,31 @@ class Assembly(torch.optim.Optimizer):
             TypeError: a misspelt hyper-parameter or a complex parameter.
             ValueError: a hyper-parameter out of its range.
         """
-        unpacked = unpack(param_group)
-        for name, value in unpacked.items():
+        owner = f"a parameter group of {type(self).__name__}"
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise TypeError(f"{owner} must be a dict with 'params', got {param_group!r}")
+        if "betas" in param_group:
+            betas = param_group["betas"]
+            count = len(self.defaults.get("betas", ()))
+            if not isinstance(betas, (tuple, list)) or len(betas) != count:
+                raise TypeError(f"{owner} has {count} betas, got {betas!r}")
+        fixed = {n for part in self.parts() for n in part.structure} | set(OPTIONS) - {"maximize"}
+        live = [n for n in self._intervals if not n.startswith("beta")] + ["betas", "maximize"]
+        for name, value in unpack(param_group).items():
+            if name in param_group and name.startswith("beta") and name in self._intervals:
+                raise TypeError(f"{owner} has no {name!r}: give betas=({', '.join(map(str, self.defaults['betas']))})")
             if name in self._intervals:
-                check_number(f"parameter group of {type(self).__name__}", name, value, self._intervals[name])
-            elif name not in _OWN and name not in self.defaults and nearest(name, self._intervals):
-                raise TypeError(f"a parameter group of {type(self).__name__} has no hyper-parameter {name!r}"
-                                f"{nearest(name, self._intervals)}")  # fmt: skip
-        if "betas" in param_group and "betas" not in self.defaults:
-            raise TypeError(f"{type(self).__name__} has no betas")
+                check_number(owner, name, value, self._intervals[name])
+            elif name in fixed:
+                raise TypeError(
+                    f"{name!r} is one for the whole optimizer: give it to the constructor of {type(self).__name__}"
+                )
+            elif name not in _OWN and name not in self.defaults and nearest(name, live):
+                raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
         if not isinstance(param_group.get("maximize", False), bool):
-            raise TypeError(f"maximize must be True or False, got {param_group['maximize']!r}")
+            raise TypeError(f"{owner}: maximize must be True or False, got {param_group['maximize']!r}")
+        for part in self.parts():
+            part.check(unpack({**self.defaults, **param_group}))
         if self.param_groups:  # what is shared by all tensors is shared with the new ones
             for name in self.step_size.memory:
                 param_group.setdefault(name, self.param_groups[0][name])
@@ -124,8 +163,8 @@ class Assembly(torch.optim.Optimizer):
         for p in self.param_groups[-1]["params"]:
             if p.is_complex() or not p.is_floating_point() or shard.local(p).dtype not in KIND:
                 self.param_groups.pop()
-                raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; optimize a "
-                                "complex one through torch.view_as_real")  # fmt: skip
+                mend = "; optimize it through torch.view_as_real" if p.is_complex() else ""
+                raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}{mend}")
         self._clear()
 
     def _read(self, group: dict[str, Any], name: str) -> float:
@@ -158,3 +197,16 @@ def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
     if "betas" in group:
         out.update({f"beta{i}": b for i, b in enumerate(group["betas"], 1)})
     return out
+
+
+def listed(params: Any) -> Any:
+    """The parameters as torch takes them.
+
+    Raises:
+        TypeError: a model or a function instead of its parameters.
+    """
+    if isinstance(params, torch.Tensor) or hasattr(params, "__iter__"):
+        return params
+    raise TypeError(
+        f"params must be parameters or groups of them, got {type(params).__name__}: give model.parameters()"
+    )

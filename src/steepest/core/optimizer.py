@@ -19,7 +19,7 @@ from torch import Tensor
 
 from steepest.core import codec as codecs
 from steepest.core import shard
-from steepest.core.assembly import SEAMS, Assembly, pack
+from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
@@ -97,13 +97,12 @@ class Optimizer(Assembly):
         codec: str = "float32",
         lift: str = "auto",
         nonfinite: str = "guard",
+        **unknown: Any,
     ) -> None:
-        self.direction, self.step_size = direction or Direction(), step_size or StepSize()
-        self.geometry, self.point = geometry or Geometry(), point or Point()
-        self.oracle, self.chart, self.channel = oracle or Oracle(), chart or Chart(), channel or Channel()
-        for seam, kind in SEAMS.items():
-            if not isinstance(getattr(self, seam), kind):
-                raise TypeError(f"{seam} must be a {kind.__name__} part, got {getattr(self, seam)!r}")
+        self._refuse(unknown)
+        given = {"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
+                 "oracle": oracle, "chart": chart, "channel": channel}  # fmt: skip
+        self._take(given)
         for name, value, allowed in (("codec", codec, codecs.CODECS), ("lift", lift, LIFTS),
                                      ("nonfinite", nonfinite, NONFINITE)):  # fmt: skip
             if value not in allowed:
@@ -116,13 +115,14 @@ class Optimizer(Assembly):
         self._held = -1
         self._closure_calls_backward: bool | None = None
         self._check_assembly()
-        lr = self.step_size.lr if lr is None else lr
-        check_number("lr", "lr", lr, "[0, inf)")
+        if lr is None and type(self) is Optimizer:
+            lr = self.step_size.lr
+        check_number(type(self).__name__, "lr", lr, "[0, inf)")
         values = {name: value for part in self.parts() for name, value in part.values.items()}
         defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **self.step_size.memory}
         self._plain = [name for name in defaults if name not in ("betas", "maximize")]
         self._clear()
-        super().__init__(params, defaults)
+        super().__init__(listed(params), defaults)
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
@@ -141,6 +141,10 @@ class Optimizer(Assembly):
         Raises:
             RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
         """
+        if closure is not None and not callable(closure):
+            raise TypeError("the closure must be a function that computes and returns the loss, got "
+                            f"{type(closure).__name__}: call step(lambda: loss_of(model)), or loss.backward() and then "
+                            "step()")  # fmt: skip
         if closure is None and self._asks:
             if all(float(group["lr"]) == 0 for group in self.param_groups):
                 self._make_state()  # how torch.distributed.checkpoint makes state to load into

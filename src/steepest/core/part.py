@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -73,11 +74,20 @@ def check_number(owner: str, name: str, value: object, interval: str) -> float:
         ValueError: NaN or outside ``interval``.
     """
     number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"{owner}: {name} must be a number in {interval}, got {value!r}")
-    if math.isnan(number) or not inside(number, interval):
+    if math.isnan(number) or not inside(float(number), interval):
         raise ValueError(f"{owner}: {name} must lie in {interval}, got {value!r}")
     return float(number)
+
+
+def described(value: object) -> str:
+    """A wrong value as an error message shows it; a class is told from its object.
+
+    >>> described(int), described(3)
+    ('the class int: make it with int()', '3')
+    """
+    return f"the class {value.__name__}: make it with {value.__name__}()" if isinstance(value, type) else repr(value)
 
 
 class Part:
@@ -126,6 +136,7 @@ class Part:
         }
         for name, (default, allowed) in self.structure.items():
             setattr(self, name, self._checked(owner, name, given.get(name, default), default, allowed))
+        self.check(self.values)
 
     @staticmethod
     def _checked(owner: str, name: str, value: Any, default: Any, allowed: Any) -> Any:
@@ -134,13 +145,17 @@ class Part:
                 words = ", ".join(map(repr, allowed))
                 raise ValueError(f"{owner}: {name} must be one of {words}, got {value!r}{nearest(str(value), allowed)}")
         elif isinstance(allowed, str):
-            if isinstance(value, bool) or not isinstance(value, int):
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
                 raise TypeError(f"{owner}: {name} must be an integer in {allowed}, got {value!r}")
-            if not inside(value, allowed):
+            if not inside(int(value), allowed):
                 raise ValueError(f"{owner}: {name} must lie in {allowed}, got {value!r}")
+            return int(value)
         elif not isinstance(value, type(default)):
             raise TypeError(f"{owner}: {name} must be a {type(default).__name__}, got {value!r}")
         return value
+
+    def check(self, values: Mapping[str, float]) -> None:
+        """Say what is wrong with hyper-parameters that do not go together, here or in a parameter group."""
 
     def walk(self) -> Iterator[Part]:
         """This part and the parts inside it."""
@@ -180,7 +195,7 @@ class Around(Direction):
     def __init__(self, inner: Direction, **given: Any) -> None:
         super().__init__(**given)
         if not isinstance(inner, Direction):
-            raise TypeError(f"{type(self).__name__} goes around a direction, got {inner!r}")
+            raise TypeError(f"{type(self).__name__} goes around a direction, got {described(inner)}")
         self.inner = (inner,)
         self.pointwise = all(part.pointwise for part in (type(self), inner))
 

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from steepest.core.part import Direction, Geometry, Point, Scalars, StepSize
 
@@ -30,7 +30,7 @@ reduce_hook: Callable[[Tensor], Tensor] | None = None
 
 def total(t: Tensor) -> Tensor:
     """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use."""
-    if isinstance(t, fx.Proxy):
+    if not isinstance(t, Tensor):  # being written down
         return t.sum()
     s = t.sum(dtype=torch.float64)  # as the printed loop does; a 0-dim float64 leaves float32 vectors what they are
     return s if reduce_hook is None else reduce_hook(s)
@@ -122,11 +122,75 @@ class Program:
 
 _SAME = {"truediv": "div", "true_divide": "div", "clip": "clamp", "negative": "neg", "absolute": "abs", "and_": "and",
          "logical_and": "and", "or_": "or", "logical_or": "or", "invert": "not", "logical_not": "not", "square": "sq",
-         "clamp_min": "maximum", "clamp_max": "minimum"}  # fmt: skip
+         "clamp_min": "maximum", "clamp_max": "minimum", "bitwise_not": "not"}  # fmt: skip
 _KNOWN = frozenset(
     "add sub mul div neg abs sqrt rsqrt reciprocal exp log tanh sign where gt lt ge le eq ne maximum minimum clamp sq "
     "pow and or not isfinite sum".split()
 )
+
+
+class StandIn:
+    """Stands for a tensor or a scalar while a rule is written down: every operation on it becomes a line."""
+
+    def __init__(self, program: Program, name: str, vector: bool, level: int = 0) -> None:
+        self._program, self._name, self._vector, self._level = program, name, vector, level
+
+    def _record(self, what: str, args: tuple[Any, ...], named: dict[str, Any]) -> StandIn:
+        what = _SAME.get(what, what)
+        if what in ("to", "float", "type_as"):
+            return self
+        if what == "clamp":
+            low, high = (*args[1:], None, None)[:2]
+            low, high = (
+                (named.pop("min", None) if low is None else low),
+                (named.pop("max", None) if high is None else high),
+            )
+            args = (args[0], -torch.inf if low is None else low, torch.inf if high is None else high)
+        if what not in _KNOWN or named or (what == "sum" and len(args) > 1):
+            raise Unprintable(f"the printed loop does not know {what}({', '.join(named)})")
+        stands = [a for a in args if isinstance(a, StandIn)]
+        level, vector = max(a._level for a in stands), any(a._vector for a in stands)
+        if what == "sum":
+            if not vector:
+                raise Unprintable("the printed loop sums over whole tensors only")
+            vector, level = False, level + 1
+        try:
+            plain = tuple(a._name if isinstance(a, StandIn) else float(a) for a in args)
+        except (TypeError, ValueError) as error:
+            raise Unprintable(f"the printed loop does not know {what} of {args!r}") from error
+        ops = self._program.ops
+        ops.append(Op(f"t{len(ops)}", what, plain, vector, level))
+        return StandIn(self._program, ops[-1].name, vector, level)
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> StandIn:
+        first = next(a for a in args if isinstance(a, StandIn))
+        return first._record(function.__name__, args, dict(kwargs or {}))
+
+    def __getattr__(self, method: str) -> Callable[..., StandIn]:
+        if method.startswith("__"):
+            raise AttributeError(method)
+        return lambda *args, **named: self._record(method, (self, *args), named)
+
+    def __bool__(self) -> bool:
+        raise Unprintable("the rule branches on a value")
+
+
+def _operator(what: str, reverse: bool = False) -> Any:
+    def method(self: StandIn, *other: Any) -> StandIn:
+        return self._record(what, (*other, self) if reverse else (self, *other), {})
+
+    return method
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    setattr(StandIn, f"__{_name}__", _operator(_name))
+    setattr(StandIn, f"__r{_name}__", _operator(_name, reverse=True))
+for _name in ("gt", "lt", "ge", "le", "eq", "ne", "neg", "abs", "invert", "and", "or"):
+    setattr(StandIn, f"__{_name}__", _operator(_name))
+StandIn.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
 def trace(rule: Rule, tensors: list[str], scalars: list[str]) -> Program:
@@ -135,54 +199,17 @@ def trace(rule: Rule, tensors: list[str], scalars: list[str]) -> Program:
     Raises:
         Unprintable: an operation that is neither elementwise nor a full sum.
     """
-    graph = fx.Graph()
-    tracer = fx.proxy.GraphAppendingTracer(graph)
-    stand_in = {name: fx.Proxy(graph.placeholder(f"in{i}"), tracer) for i, name in enumerate([*tensors, *scalars])}
-    try:
-        outs, sums = rule(
-            SimpleNamespace(**{n: stand_in[n] for n in tensors}), SimpleNamespace(**{n: stand_in[n] for n in scalars})
-        )
-    except Exception as error:  # a branch on a value, a shape, an unknown call: whatever it is, it cannot be printed
-        raise Unprintable(f"{type(error).__name__}: {error}") from error
     program = Program(scalars=scalars)
-    known: dict[fx.Node, tuple[str | float, bool, int]] = {
-        stand_in[n].node: (n, n in tensors, 0) for n in [*tensors, *scalars]
-    }
-
-    def value(a: Any) -> tuple[str | float, bool, int]:
-        if isinstance(a, fx.Proxy):
-            a = a.node
-        return known[a] if isinstance(a, fx.Node) else (float(a), False, 0)
-
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            continue
-        target = node.target
-        what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        what = _SAME.get(what, what)
-        args, kwargs = list(node.args), dict(node.kwargs)
-        if what == "clamp":
-            low, high = kwargs.pop("min", None), kwargs.pop("max", None)
-            rest = [*args[1:], None, None]
-            low, high = (rest[0] if low is None else low), (rest[1] if high is None else high)
-            args = [args[0], -torch.inf if low is None else low, torch.inf if high is None else high]
-        if what in ("to", "float", "type_as"):
-            known[node] = value(args[0])
-            continue
-        if what not in _KNOWN or kwargs or any(a is None for a in args):
-            raise Unprintable(f"the printed loop does not know {what}({kwargs or ''})")
-        values = [value(a) for a in args]
-        level = max(v[2] for v in values)
-        vector = any(v[1] for v in values)
-        if what == "sum":
-            if len(args) != 1 or not vector:
-                raise Unprintable("only sums over the whole tensor can be printed")
-            vector, level = False, level + 1
-        op = Op(f"t{len(program.ops)}", what, tuple(v[0] for v in values), vector, level)
-        program.ops.append(op)
-        known[node] = (op.name, vector, level)
-    program.stores = {n: value(v)[0] for n, v in outs.items()}
-    program.sums = {n: value(v)[0] for n, v in sums.items()}
+    t = SimpleNamespace(**{n: StandIn(program, n, True) for n in tensors})
+    h = SimpleNamespace(**{n: StandIn(program, n, False) for n in scalars})
+    try:
+        outs, sums = rule(t, h)
+    except Unprintable:
+        raise
+    except Exception as error:  # a shape, a Python function: whatever it is, it cannot be printed
+        raise Unprintable(f"{type(error).__name__}: {error}") from error
+    program.stores = {n: v._name if isinstance(v, StandIn) else float(v) for n, v in outs.items()}
+    program.sums = {n: v._name if isinstance(v, StandIn) else float(v) for n, v in sums.items()}
     used = {a for op in program.ops for a in op.args} | set(program.stores.values()) | set(program.sums.values())
     program.reads = [n for n in tensors if n in used]
     return program

@@ -7,7 +7,8 @@ from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum
+from steepest.direction.nadam import NAdam
 from steepest.direction.sign import Lion, Sign
 
 __all__ = ["AMSGrad", "AdaBelief", "Adam", "Adopt", "Around", "Cautious", "Coupled", "Direction", "Lion", "Mars",
-           "Momentum", "Sign"]  # fmt: skip
+           "Momentum", "NAdam", "Sign"]  # fmt: skip

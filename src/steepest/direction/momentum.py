@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 from torch import Tensor
@@ -19,6 +20,9 @@ class Momentum(Direction):
         dampening: τ, default 0; not applied to the first gradient, nor without momentum.
         nesterov: answer g + μ m, default False.
 
+    Raises:
+        ValueError: Nesterov without momentum or with dampening, as in torch.
+
     Source: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013, as torch.optim.SGD writes them.
     """
 
@@ -28,6 +32,12 @@ class Momentum(Direction):
     cite = ("polyak1964some", "sutskever2013importance")
     torch_names = {"m": "momentum_buffer"}
     nesterov: bool
+
+    def check(self, values: Mapping[str, float]) -> None:
+        """Nesterov's form needs a momentum, and no dampening."""
+        if self.nesterov and (values["momentum"] <= 0 or values["dampening"] != 0):
+            raise ValueError("Momentum: nesterov needs momentum > 0 and dampening 0, got momentum "
+                             f"{values['momentum']!r} and dampening {values['dampening']!r}")  # fmt: skip
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """The weight of the new gradient."""

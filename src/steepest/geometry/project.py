@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -21,10 +23,10 @@ class Box(Geometry):
 
     hyper = {"lower": (-1.0, "[-inf, inf]"), "upper": (1.0, "[-inf, inf]")}
 
-    def __init__(self, lower: float = -1.0, upper: float = 1.0) -> None:
-        super().__init__(lower=lower, upper=upper)
-        if self.values["lower"] > self.values["upper"]:
-            raise ValueError(f"Box: lower must not exceed upper, got lower={lower!r} and upper={upper!r}")
+    def check(self, values: Mapping[str, float]) -> None:
+        """The box must not be empty."""
+        if values["lower"] > values["upper"]:
+            raise ValueError(f"Box: lower must not exceed upper, got {values['lower']!r} and {values['upper']!r}")
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
         """The map."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion
+from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import SAM, LookaheadAdamW
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
@@ -36,6 +36,7 @@ __all__ = [
            "LookaheadAdamW",
            "MeZO",
            "Method",
+           "NAdam",
            "OptimisticAdam",
            "OptimisticSGD",
            "PoNoS",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from steepest import direction as D
 from steepest.core.optimizer import Optimizer
 from steepest.geometry import Decay
@@ -90,6 +92,39 @@ class AMSGrad(Optimizer):
                  weight_decay: float = 0.0, bias_correction: bool = True, **options: Any) -> None:  # fmt: skip
         inner = D.AMSGrad(**named(betas), eps=eps, bias_correction=bias_correction)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
+
+
+@method("adaptive")
+class NAdam(Optimizer):
+    """NAdam: Adam with Nesterov's look ahead, as torch.optim.NAdam, with coupled weight decay.
+
+    Checkpoints are torch's: each loads the other's.
+
+    Args:
+        params: parameters or groups.
+        lr: default 2e-3 (torch).
+        betas: default (0.9, 0.999) (torch).
+        eps: default 1e-8 (paper).
+        weight_decay: coupled (an L2 penalty), default 0.
+        momentum_decay: how fast the momentum rises from half of beta1 to beta1, default 4e-3 (torch).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    torch_group = {"foreach": None, "capturable": False, "differentiable": False, "decoupled_weight_decay": False}
+
+    def __init__(self, params: Any, lr: float = 2e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, momentum_decay: float = 4e-3, **options: Any) -> None:  # fmt: skip
+        inner = D.NAdam(**named(betas), eps=eps, momentum_decay=momentum_decay)
+        super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Torch keeps the product of the momenta, too, which ours works out."""
+        saved = super().state_dict()
+        for group in saved["param_groups"]:
+            for s in (saved["state"][i] for i in group["params"] if i in saved["state"]):
+                product = D.NAdam.product(int(s["step"]), group["betas"][0], group["momentum_decay"])
+                s["mu_product"] = torch.tensor(product, dtype=torch.float64)
+        return saved
 
 
 @method("adaptive")

@@ -36,8 +36,6 @@ class SGD(Optimizer):
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
                  weight_decay: float = 0.0, nesterov: bool = False, **options: Any) -> None:  # fmt: skip
         remembers = Momentum(momentum=momentum, dampening=dampening, nesterov=nesterov)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"SGD: nesterov needs momentum > 0 and dampening 0, got {momentum!r} and {dampening!r}")
         direction = remembers if momentum else Direction()
         super().__init__(params, lr, direction=Coupled(direction, weight_decay=weight_decay), **options)
 
