@@ -105,9 +105,8 @@ class Sorter:
     @staticmethod
     def _as_usual(usual: Fixed, grads: list[Tensor | None]) -> bool:
         """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
-        dtype = usual.params[0].dtype
-        step = usual.entries[0]["step"]
-        return all(g is not None and g.dtype is dtype for g in grads) and all(e["step"] == step for e in usual.entries)
+        types = {None if g is None else g.dtype for g in grads}
+        return types == {usual.params[0].dtype} and len({entry["step"] for entry in usual.entries}) == 1
 
     def fixed(self, params: list[Tensor]) -> Fixed:
         """What stays the same for these parameters; makes their state."""
@@ -121,10 +120,11 @@ class Sorter:
             states = entries
             if sharded:
                 states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
-            table = Table(states, [x.numel() for x in local], [p.numel() for p in params], [*map(self.salt, params)])
+            addresses = [x.data_ptr() for x in local]
+            lengths, salts = [x.numel() for x in local], [*map(self.salt, params)]
+            table = Table(states, lengths, [p.numel() for p in params], salts, (params, addresses))
             dense = all(map(is_dense, local))
             strides = [(x if is_dense(x) else torch.empty_like(x)).stride() for x in local]
-            addresses = [x.data_ptr() for x in local]
             self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, addresses)
             self.known = len(self.opt.state)
         return self.tables[key]

@@ -41,7 +41,8 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         points.append(chart.pull(shard.whole(p).to(full.dtype), state).contiguous() if reads_x else small)
         gradients.append(full)
         states.append(state)
-    table = Table(states, [s.numel() for s in pulled], [s.numel() for s in pulled], bucket.table.salts)
+    sizes = [s.numel() for s in pulled]
+    table = Table(states, sizes, sizes, bucket.table.salts, ([], []))
     answer = [torch.empty_like(s) for s in pulled]
     live = {"x": points, "g": pulled, "d": answer, "y": points}
     kernel = opt._kernel("direct", live, bucket.group["maximize"], h)
@@ -72,7 +73,7 @@ def on_whole(opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Ten
     states = [{k: shard.whole(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in bucket.fixed.entries]
     sizes = [p.numel() for p in bucket.params]
     kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h)
-    kernel.run(Table(states, sizes, sizes, bucket.table.salts), gathered, h, bucket.t * 1024, None)
+    kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, bucket.t * 1024, None)
     for p, x, y, new, entry in zip(bucket.params, live["y"], gathered["y"], states, bucket.fixed.entries, strict=True):
         x.copy_(shard.part_of(y, p))
         for k, v in entry.items():

@@ -47,7 +47,9 @@ class Table:
     numels: list[int]
     sizes: list[int]
     salts: list[int]
+    usual: tuple[list[Tensor], list[int]]  # the parameters themselves and their addresses
     plan: Plan = field(init=False)
+    stored: dict[int, tuple[list[int], array.array[int]]] = field(default_factory=dict)  # by kernel: state's addresses
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.numels, self.sizes, self.salts)
@@ -62,6 +64,7 @@ class Spec:
     stored: dict[str, str]  # state: name -> kind
     scalars: list[str]
     pointwise: bool
+    unguarded: Rule | None = None  # the same rule for gradients that are known to be harmless
 
     @property
     def places(self) -> dict[str, int]:
@@ -77,12 +80,10 @@ class Spec:
 class Kernel(Protocol):
     """A rule that can be run over a table."""
 
-    sums: list[str]
-
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
-    ) -> Tensor | None:
-        """Run once; returns the sums, one row per tensor (float64), if the rule has any."""
+    ) -> dict[str, float]:
+        """Run once; returns the rule's sums over all tensors."""
 
 
 class Printed:
@@ -102,17 +103,21 @@ class Printed:
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
-    ) -> Tensor | None:
+    ) -> dict[str, float]:
         """One call for all tensors."""
-        stored = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
-        addresses: dict[int, list[int]] = {}
+        present = [id(s[k]) for k in self.keys for s in table.states]
+        known = table.stored.get(id(self))
+        if known is None or known[0] != present:  # the first time, or the user put other tensors into the state
+            found = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
+            known = table.stored[id(self)] = (present, found)
+        addresses: dict[int, list[int]] = {id(table.usual[0]): table.usual[1]}
         for n in (*self.live, "y"):  # x and y are mostly the same list
             if id(live[n]) not in addresses:
                 addresses[id(live[n])] = [t.data_ptr() for t in live[n]]
-        pointers = array.array("q", [a for n in (*self.live, "y") for a in addresses[id(live[n])]]) + stored
+        pointers = array.array("q", [a for n in (*self.live, "y") for a in addresses[id(live[n])]]) + known[1]
         values = array.array("d", [h[n] for n in self.scalars])
         sums = self.native.run(table.plan, pointers, values, seed, reduce)
-        return None if sums is None else torch.frombuffer(sums, dtype=torch.float64).view(len(table.numels), -1)
+        return {} if sums is None else {n: sum(sums[i :: len(self.sums)]) for i, n in enumerate(self.sums)}
 
 
 class Eager:
@@ -120,7 +125,6 @@ class Eager:
 
     def __init__(self, spec: Spec, program: Program | None, compiled: bool = False) -> None:
         self.spec = spec
-        self.sums = [] if program is None else list(program.sums)
         self.whole = program is None or any(op.what == "sum" for op in program.ops)
         self.apply = torch.compile(_own_code(self._apply), dynamic=True) if compiled else self._apply
         self.compiled = compiled
@@ -139,16 +143,13 @@ class Eager:
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
-    ) -> Tensor | None:
+    ) -> dict[str, float]:
         """Tensor by tensor."""
         rows = [self._one(k, table, live, h, seed) for k in range(len(table.numels))]
-        if not rows or not rows[0]:
-            return None
-        self.sums = list(rows[0])
-        sums = torch.tensor([[float(r[n]) for n in self.sums] for r in rows], dtype=torch.float64)
-        if reduce is not None:
+        sums = torch.tensor([[float(v) for v in r.values()] for r in rows], dtype=torch.float64)
+        if reduce is not None and sums.numel():
             reduce(sums)
-        return sums
+        return dict(zip(rows[0], sums.sum(0).tolist(), strict=True)) if rows[0] else {}
 
     def _one(
         self, k: int, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int
@@ -227,7 +228,8 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
     if spec.pointwise and (lift == "inductor" or (lift == "auto" and device.type != "cpu")):
         return Eager(spec, program, compiled=True)
     if program is not None and device.type == "cpu" and lift == "auto" and runnable(spec, program):
-        kernel: Kernel = Pieces(spec, program)
+        plain = program if spec.unguarded is None else trace(spec.unguarded, tensors, spec.scalars)
+        kernel: Kernel = Pieces(spec, program, plain)
     else:
         kernel = Eager(spec, program)
     if lift == "auto" and reason and spec.pointwise and reason not in _told:

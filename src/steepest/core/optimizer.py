@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -324,9 +325,8 @@ class Optimizer(Assembly):
             return
         kernel = self._kernel(mode, live, group["maximize"], values)
         found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
-        if found is not None:
-            for name, value in zip(kernel.sums, found.sum(0).tolist(), strict=True):
-                sums[name] = sums.get(name, 0.0) + value
+        for name, value in found.items():
+            sums[name] = sums.get(name, 0.0) + value
 
     def _values(self, bucket: Bucket, h: dict[int, dict[str, float]]) -> dict[str, float]:
         values = h[id(bucket.group)]
@@ -352,6 +352,7 @@ class Optimizer(Assembly):
                 {n: codecs.kind(self._state_specs[n], self.codec, compute) for n in names},
                 list(h),
                 self._pointwise,
+                replace(maps, guard=False).commit if guard and mode == "commit" else None,
             )
             kernel = self._kernels[key] = make(spec, self.lift, x.device)
         return kernel

@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from steepest.core.layout import flat
-from steepest.core.rule import Op, Program
+from steepest.core.rule import STOPPED, Op, Program
 
 if TYPE_CHECKING:
     from steepest.core.lift import Reduce, Spec, Table
 
 #: elements of a piece: with two threads some such pieces fit the cache, and an operation's overhead is small beside it
 PIECE = 1 << 18
+#: gradients below this cannot take a finite state to infinity in one step
+HARMLESS = 1e15
 
 _OUT: dict[str, Callable[..., Tensor]] = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "neg": torch.neg, "abs": torch.abs,
@@ -52,11 +54,11 @@ _SCALAR: dict[str, Callable[..., float]] = {
 
 
 def runnable(spec: Spec, program: Program) -> bool:
-    """Whether a program can be run like this: full-precision tensors, no sums, known operations."""
+    """Whether a program can be run like this: full-precision tensors, no sums but the guard's, known operations."""
     plain = {*spec.live.values(), *spec.stored.values()} <= {"f32", "f64"}
     vectors = {*program.reads, *(op.name for op in program.ops if op.vector)}
     known = all(op.what in (_OUT.keys() | _FRESH.keys() if op.vector else _SCALAR) for op in program.ops)
-    return plain and known and not program.sums and all(v in vectors for v in program.stores.values())
+    return plain and known and set(program.sums) <= {STOPPED} and all(v in vectors for v in program.stores.values())
 
 
 @dataclass
@@ -128,13 +130,16 @@ def join(program: Program) -> list[Op]:
 class Pieces:
     """A program run piece by piece."""
 
-    def __init__(self, spec: Spec, program: Program) -> None:
-        self.spec, self.sums = spec, list[str]()
+    def __init__(self, spec: Spec, program: Program, plain: Program) -> None:
+        self.spec, self.stopped = spec, program.sums.get(STOPPED)
+        # gradients are looked at first; only where one may overflow does the guarded program run
+        self.plain = None if plain is program else Pieces(spec, plain, plain)
         ops = join(program)
         self.scalars = [op for op in ops if not op.vector]
         self.ops = [op for op in ops if op.vector]
         self.names = [n for n in (*spec.live, *spec.stored) if n in program.reads or n in program.stores]
         last = {a: i for i, op in enumerate(self.ops) for a in op.args if isinstance(a, str)}
+        last |= {self.stopped: len(self.ops)} if isinstance(self.stopped, str) else {}
         final = {v: n for n, v in program.stores.items()}
         self.place: dict[str, int | str] = {}  # where a result goes: a buffer's number, or the name of what is stored
         self.copies = dict(program.stores)
@@ -157,31 +162,43 @@ class Pieces:
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
-    ) -> None:
+    ) -> dict[str, float]:
         """Tensor by tensor, piece by piece."""
-        self.room = self.room or [torch.empty(PIECE, dtype=self.spec.compute) for _ in range(self.buffers)]
+        stopped = 0.0
         for k, n in enumerate(table.numels):
-            known: dict[str, Any] = {**h, "numel": float(table.sizes[k])}
-            waiting = self.scalars
-            while waiting:  # factors come after the scalars they are made of, wherever joining put them
-                ready = [op for op in waiting if all(a in known for a in op.args if isinstance(a, str))]
-                known |= {op.name: _SCALAR[op.what](*(known.get(str(a), a) for a in op.args)) for op in ready}
-                waiting = [op for op in waiting if op.name not in known]
+            h = {**h, "numel": float(table.sizes[k])}
             tensors = {m: flat(live[m][k] if m in self.spec.live else table.states[k][m]) for m in self.names}
-            y = flat(live["y"][k])
+            y, g = flat(live["y"][k]), flat(live["g"][k])
             for o in range(0, n, PIECE):
                 e = min(o + PIECE, n)
-                values = {**known, **{m: t[o:e] for m, t in tensors.items()}}
-                out = {m: y[o:e] if m == "x" else values[m] for m in self.names}
-                for op in self.ops:
-                    where = self.place.get(op.name)
-                    room = None
-                    if where is not None:
-                        room = out[where] if isinstance(where, str) else self.room[where][: e - o]
-                    args = [values[a] if isinstance(a, str) else a for a in op.args]
-                    values[op.name] = self._op(op, args, room)
-                for m, v in self.copies.items():
-                    out[m].copy_(values[str(v)])
+                harmless = self.plain is not None and float(torch.linalg.vector_norm(g[o:e], math.inf)) < HARMLESS
+                runner = self.plain if harmless and self.plain is not None else self
+                stopped += runner.piece({m: t[o:e] for m, t in tensors.items()}, y[o:e], h)
+        return {} if self.stopped is None else {STOPPED: stopped}
+
+    def _known(self, h: dict[str, float]) -> dict[str, Any]:
+        """All scalars of the program."""
+        known, waiting = dict[str, Any](h), self.scalars
+        while waiting:  # factors come after the scalars they are made of, wherever joining put them
+            ready = [op for op in waiting if all(a in known for a in op.args if isinstance(a, str))]
+            known |= {op.name: _SCALAR[op.what](*(known.get(str(a), a) for a in op.args)) for op in ready}
+            waiting = [op for op in waiting if op.name not in known]
+        return known
+
+    def piece(self, tensors: dict[str, Tensor], y: Tensor, h: dict[str, float]) -> float:
+        """All operations on one piece; returns how many elements the guard held back."""
+        self.room = self.room or [torch.empty(PIECE, dtype=self.spec.compute) for _ in range(self.buffers)]
+        values = {**self._known(h), **tensors}
+        out = {m: y if m == "x" else t for m, t in tensors.items()}
+        for op in self.ops:
+            where = self.place.get(op.name)
+            room = None
+            if where is not None:
+                room = out[where] if isinstance(where, str) else self.room[where][: len(y)]
+            values[op.name] = self._op(op, [values[a] if isinstance(a, str) else a for a in op.args], room)
+        for m, v in self.copies.items():
+            out[m].copy_(values[str(v)])
+        return 0.0 if self.stopped is None else float(values[str(self.stopped)].sum())
 
     def _op(self, op: Op, args: list[Any], room: Tensor | None) -> Tensor:
         if room is None:
