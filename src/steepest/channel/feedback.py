@@ -33,6 +33,7 @@ class TopK(Channel):
     """
 
     hyper = {"keep": (0.01, "(0, 1]")}
+    keeps = ("e",)
     cite = ("karimireddy2019error",)
     _attached = False
 

@@ -39,6 +39,7 @@ class LowRank(Chart):
         "every": (200, "[1, inf)"),
         "projection": ("svd", ("svd", "random", "columns")),
     }
+    keeps = ("P",)
     cite = ("zhao2024galore",)
     rank: int
     every: int

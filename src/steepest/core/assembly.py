@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from steepest.core import shard
+from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.lift import KIND
 from steepest.core.part import (
@@ -48,6 +49,8 @@ class Assembly(torch.optim.Optimizer):
     oracle: Oracle
     chart: Chart
     channel: Channel
+    #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
+    torch_group: ClassVar[Mapping[str, Any] | None] = None
     _state_specs: dict[str, State]
     _plain: list[str]
 
@@ -133,7 +136,7 @@ class Assembly(torch.optim.Optimizer):
         """
         owner = f"a parameter group of {type(self).__name__}"
         if not isinstance(param_group, dict) or "params" not in param_group:
-            raise TypeError(f"{owner} must be a dict with 'params', got {param_group!r}")
+            raise TypeError(f"{owner} must be a dict with 'params', got {type(param_group).__name__}")
         if "betas" in param_group:
             betas = param_group["betas"]
             count = len(self.defaults.get("betas", ()))
@@ -154,6 +157,7 @@ class Assembly(torch.optim.Optimizer):
                 raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
         if not isinstance(param_group.get("maximize", False), bool):
             raise TypeError(f"{owner}: maximize must be True or False, got {param_group['maximize']!r}")
+        refuse_other_method(self, param_group)
         for part in self.parts():
             part.check(unpack({**self.defaults, **param_group}))
         if self.param_groups:  # what is shared by all tensors is shared with the new ones

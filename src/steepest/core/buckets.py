@@ -135,7 +135,10 @@ class Sorter:
             x = shard.local(p)
             for name in self.opt._state_specs:
                 kept = entry.get(name)
-                if kept is None or (self.opt._charted and name in self.opt._direction_state):
+                if kept is None:
+                    continue
+                if self.opt._charted and name in self.opt._direction_state:  # in the chart's coordinates
+                    conform(entry, name, self._kind(name, x), self.opt._state_specs[name].signed, kept)
                     continue
                 if kept.shape != p.shape and name + codecs.SCALE not in entry:
                     raise RuntimeError(f"a parameter has now the shape {tuple(p.shape)}, its state {tuple(kept.shape)}: "

@@ -7,6 +7,7 @@ bfloat16 weights, bytes), so it is put back as it was saved.  State saved under 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,7 @@ from steepest.core import codec, shard
 from steepest.core.layout import flat, like_storage
 
 if TYPE_CHECKING:
+    from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
 
 
@@ -35,6 +37,21 @@ def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     return saved
 
 
+def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
+    """Say so where a group asks for a choice of torch's that this optimizer was not made with.
+
+    Raises:
+        ValueError: for instance ``momentum`` in a group of an SGD that was made without.
+    """
+    fixed = dict(opt.torch_group or {})
+    fixed |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in fixed}
+    for name, ours in fixed.items():
+        asked = group.get(name, ours)
+        if name not in opt.defaults and isinstance(ours, (bool, int, float)) and asked != ours:
+            raise ValueError(f"{type(opt).__name__} was made with {name}={ours!r}, a group or checkpoint has "
+                             f"{name}={asked!r}: give it to the constructor, or load it into the method it belongs to")  # fmt: skip
+
+
 def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint, ours or torch.optim's, in our own names; nothing of ``saved`` or of ``opt`` is changed.
 
@@ -46,6 +63,8 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     sizes, ours = ([len(g["params"]) for g in groups] for groups in (saved["param_groups"], opt.param_groups))
     if sizes != ours:
         raise ValueError(f"the checkpoint has groups of {sizes} parameters, this optimizer of {ours}")
+    for group in saved["param_groups"]:
+        refuse_other_method(opt, group)
     names = {theirs: mine for mine, theirs in _names(opt).items()}
     known = {*opt._state_specs, "step"}
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
@@ -66,6 +85,9 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, Tensor) and not opt._charted and value.shape != p.shape:
                 raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
                                  f"{tuple(p.shape)}")  # fmt: skip
+        own = {*opt._state_specs, "step", *(n + codec.SCALE for n in opt._state_specs)}
+        own |= {n for part in opt.parts() for n in part.keeps}
+        entry = {k: v for k, v in entry.items() if k in own}  # what no part knows would only go stale
         entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
         state[index] = entry
     count = max((e["step"] for i, e in state.items() if i in params), default=0)

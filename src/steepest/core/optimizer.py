@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,9 +78,6 @@ class Optimizer(Assembly):
         >>> x.data
         tensor([1.5000, 2.0000])
     """
-
-    #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
-    torch_group: ClassVar[Mapping[str, Any] | None] = None
 
     def __init__(
         self,

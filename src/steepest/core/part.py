@@ -112,6 +112,8 @@ class Part:
     cite: ClassVar[tuple[str, ...]] = ()
     #: False where the map needs the tensor's shape (a projection of rows): such a rule runs eagerly on whole tensors
     pointwise: bool = True
+    #: names under which host parts keep something of their own in ``optimizer.state[p]``
+    keeps: ClassVar[tuple[str, ...]] = ()
     #: other names this part's state has in torch.optim's checkpoints
     torch_names: ClassVar[Mapping[str, str]] = {}
 
