@@ -4,7 +4,6 @@ This file only reads what was asked, checks all of it before anything is written
 a request is answered by one sentence on the error stream, with the value that was seen and the mend, and exit code 2.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -22,7 +21,9 @@ GET_EXTRA = 'the command line needs {missing}: pip install "steepest[bench]"'
 try:
     import typer
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 except ModuleNotFoundError as error:  # said here, for nothing below can be read without them
     sys.stderr.write(f"steepest: {GET_EXTRA.format(missing=error.name)}\n")
     raise SystemExit(2) from None
@@ -50,6 +51,14 @@ def _one_sentence(text: str) -> None:
     sys.stderr.write(f"steepest: {' '.join(text.split())}\n")
 
 
+def _need_extra() -> None:
+    """Says what to install before anything is begun that would find it missing in the middle."""
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        _one_sentence(GET_EXTRA.format(missing=", ".join(missing)))
+        raise typer.Exit(2)
+
+
 @app.callback(invoke_without_command=True)
 def _start(
     context: typer.Context,
@@ -65,6 +74,7 @@ def _start(
 
 @app.command()
 def bench(
+    context: typer.Context,
     workload: Annotated[
         list[str] | None,
         typer.Option("--workload", "-w", help="A built-in workload, or yours as module:function. May be repeated."),
@@ -73,14 +83,14 @@ def bench(
         str | None, typer.Option("--methods", "-m", help="Names with commas between; see `steepest list`.")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(parser=_number(int, 1, 1000, "--seeds 5"), metavar="N", help="Seeds a method [3].")
+        int | None, typer.Option(parser=_number(int, 1, 1000, "--seeds 5"), metavar="N", help="Seeds a method. (3)")
     ] = None,
     budget: Annotated[
         float | None,
         typer.Option(
             parser=_number(float, 3, 1e12, "--budget 1500"),
             metavar="K",
-            help="Gradient-equivalents a run; 3 are one plain step. [each workload's own]",
+            help="Gradient-equivalents a run; 3 are one plain step. (each workload's own)",
         ),
     ] = None,
     tune: Annotated[
@@ -88,38 +98,38 @@ def bench(
         typer.Option(
             parser=_number(int, 0, 10_000, "--tune 20"),
             metavar="N",
-            help="Random trials for every method before it is measured. [0: defaults]",
+            help="Random trials for every method before it is measured. (0: its defaults)",
+            show_default=False,
         ),
     ] = 0,
     jobs: Annotated[
         int | None,
         typer.Option(
-            parser=_number(int, 1, 1024, "--jobs 2"), metavar="J", help="Runs at a time. [all cores, up to 8]"
+            parser=_number(int, 1, 1024, "--jobs 2"), metavar="J", help="Runs at a time. (all cores, up to 8)"
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the results that --out has already.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the results and the report.")] = Path("steepest-bench"),
-    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer workloads, methods and seeds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer workloads and methods.")] = False,
 ) -> None:
     """Which optimizer should I use, and by how much? Run methods on workloads and say it.
 
-    Built-in workloads: digits-mlp, digits-conv, breast-cancer, breast-cancer-raw, diabetes, photo-completion,
-    stdlib-tokens, stdlib-lm, fashion-mnist.
+    Built-in workloads: digits-mlp, digits-conv, breast-cancer, breast-cancer-raw, diabetes, photo-completion, \
+stdlib-tokens, stdlib-lm, fashion-mnist. A workload of your own is a function that takes a seed and returns a \
+steepest.bench.Problem.
     """
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        raise typer.BadParameter(GET_EXTRA.format(missing=", ".join(missing)))
+    _need_extra()
     from steepest.bench import plan, report, show
-    from steepest.bench.answer import Answer
+    from steepest.bench.answer import Answer, many
     from steepest.bench.errors import UsageError
-    from steepest.bench.store import records_in
+    from steepest.bench.store import Store, records_in
 
     console = Console()
     chosen = plan.choose_workloads(workload or [], quick, lambda text: console.print(text, style="yellow"))
     settings = plan.Settings(
         chosen,
         plan.choose_methods(methods, quick),
-        seeds or (2 if quick else 3),
+        seeds or 3,
         out,
         budget,
         tune,
@@ -130,9 +140,17 @@ def bench(
             f"--out {str(out)!r} has {had} finished runs already; add --resume to go on with them, "
             "or give another --out"
         )
+    Store(out).close()  # a folder that cannot be written is found out now
     total, done = plan.count(settings), plan.count_done(settings)
     console.print(
-        f"{len(settings.workloads)} workloads × {len(settings.methods)} methods × {settings.seeds} seeds"
+        " × ".join(
+            many(n, noun)
+            for n, noun in (
+                (len(settings.workloads), "workload"),
+                (len(settings.methods), "method"),
+                (settings.seeds, "seed"),
+            )
+        )
         + (f", {tune} trials each" if tune else "")
         + (f"; {done} of {total} runs are there already" if done else f"; {total} runs"),
         highlight=False,
@@ -141,13 +159,8 @@ def bench(
         results = plan.bench(settings, live)
     answer = Answer(results)
     show.tell(answer, console)
-    page = report.write(answer, ["bench", *_given()])
+    page = report.write(answer, [a for a in context.obj if a != "--resume"])  # what repeats this, from nothing
     console.print(f"\nReport: {page}   Records: {out / 'bench.sqlite'}", highlight=False, soft_wrap=True)
-
-
-def _given() -> list[str]:
-    """The arguments after `bench`, to print the command that repeats this run; --resume would be wrong there."""
-    return [a for a in sys.argv[2:] if a != "--resume"]
 
 
 @app.command(name="list")
@@ -156,48 +169,61 @@ def list_methods(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """All methods: what they cost in memory and passes, and which claims are their evidence."""
+    _need_extra()
     from steepest.bench.errors import unknown
+    from steepest.claims import about
 
     rows = list(steepest.methods.values())
     areas = sorted({m.area for m in rows})
     if area is not None and area not in areas:
         raise unknown("area", area, areas, f"give one of {', '.join(areas)}")
     rows = sorted((m for m in rows if area in (None, m.area)), key=lambda m: (m.area, m.name))
+    evidence = {m.name: sorted({*m.claims, *about(m.name)}) for m in rows}
     if as_json:
-        keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "claims", "space")
-        print(json.dumps([{key: getattr(m, key) for key in keys} for m in rows], indent=1))
+        keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "space")
+        full = [{key: getattr(m, key) for key in keys} | {"claims": evidence[m.name]} for m in rows]
+        print(json.dumps(full, indent=1, default=dict))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("method", "left"), ("area", "left"), ("state B/param", "right"), ("extra passes", "left"),
-                       ("evidence", "left"), ("what it is", "left")):  # fmt: skip
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
-    for m in rows:
-        evidence = ", ".join(m.claims) or "–"
-        table.add_row(m.name, m.area, f"{m.state_bytes:g}", _extra(m.forwards, m.backwards), evidence, m.summary)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("method", no_wrap=True)
+    table.add_column("B/param", justify="right", no_wrap=True)
+    table.add_column("extra passes", no_wrap=True)
+    table.add_column("what it is (→ claims that test it)", overflow="fold")
+    for i, m in enumerate(rows):
+        if i == 0 or rows[i - 1].area != m.area:
+            table.add_row(f"[cyan]{m.area}[/]")
+        proof = (f"\n→ {', '.join(evidence[m.name])}" if evidence[m.name] else "", "green")
+        passes, told = _extra(m.forwards, m.backwards), Text.assemble(m.summary, proof)
+        table.add_row(f"  {m.name}", f"{m.state_bytes:g}", passes, told)
     console = Console()
     console.print(table)
-    console.print(f"{len(rows)} methods; torch's own take part in a bench as torch.AdamW, torch.SGD, …", style="dim")
+    console.print(
+        f"{len(rows)} methods; B/param: bytes of optimizer state per float32 parameter. "
+        "Torch's own take part in a bench as torch.AdamW, torch.SGD, …",
+        style="dim",
+    )
 
 
 def _extra(forwards: float, backwards: float) -> str:
     """What a step costs beyond one forward and one backward pass."""
-    parts = [f"{n - 1:+g} {name}" for n, name in ((forwards, "forward"), (backwards, "backward")) if n != 1]
+    parts = [f"{n - 1:+g} {name}" for n, name in ((forwards, "fwd"), (backwards, "bwd")) if n != 1]
     return ", ".join(parts) or "–"
 
 
-@app.command()
-def claims(
-    names: Annotated[list[str] | None, typer.Argument(help="Claims to run. [all]")] = None,
+@app.command(name="claims")
+def run_claims(
+    names: Annotated[list[str] | None, typer.Argument(help="Claims to run. (all)")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and steps.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("steepest-claims"),
 ) -> None:
     """Run the executable claims of papers and say which held."""
+    _need_extra()
+    from steepest import claims
     from steepest.bench.errors import UsageError, unknown
 
-    evidence = importlib.import_module("steepest.claims")
     for name in names or []:
-        if name not in evidence.CLAIMS:
-            raise unknown("claim", name, evidence.CLAIMS, "`steepest list` shows which method has which")
+        if name not in claims.CLAIMS:
+            raise unknown("claim", name, claims.CLAIMS, "`steepest list` shows which method has which")
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / ".probe").write_text("")
@@ -205,17 +231,19 @@ def claims(
     except OSError as error:
         raise UsageError(f"--out {str(out)!r} cannot be written ({error.strerror}); give a folder that can") from error
     console = Console()
-    verdicts = []
     style = {"held": "green", "not held": "red", "not tested": "yellow"}
-    for name in names or evidence.CLAIMS:
-        for v in evidence.run([name], fast=fast, out=out):
-            verdicts.append(v)
-            numbers = ", ".join(f"{k} {x:.4g}" if isinstance(x, float) else f"{k} {x}" for k, x in v.numbers.items())
-            word = f"[{style[v.verdict]}]{v.verdict:<10}[/]"
-            console.print(f"{word} {name}  [dim]{numbers} ({v.seconds:.1f} s)[/]")
-    evidence.report(verdicts, out)
+    verdicts = []
+    for name in names or claims.CLAIMS:
+        with console.status(f"{name}: {claims.CLAIMS[name].sentence}"):
+            verdicts += claims.run([name], fast=fast, out=out)
+        v = verdicts[-1]
+        console.print(
+            Text.assemble((f"{v.verdict:<10}", style[v.verdict]), f" {name}", (f" ({v.seconds:.0f} s)", "dim"))
+        )
+        console.print(Padding(Text(v.reason, style="dim"), (0, 0, 0, 11)))
+    page = claims.report(verdicts, out)
     counts = ", ".join(f"{sum(v.verdict == word for v in verdicts)} {word}" for word in style)
-    console.print(f"{counts}. Report in {out}", highlight=False, soft_wrap=True)
+    console.print(f"{counts}. Report: {page}", highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -226,18 +254,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     from steepest.bench.errors import UsageError
 
+    given = list(sys.argv[1:] if arguments is None else arguments)
     polite: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     try:
-        code = app(None if arguments is None else list(arguments), standalone_mode=False)
+        code = app(given, standalone_mode=False, obj=given)
     except UsageError as error:
         _one_sentence(str(error))
         code = 2
     except (typer.Abort, KeyboardInterrupt):
-        _one_sentence("stopped; finished runs are kept: the same command with --resume goes on")
         code = 130
     except polite as error:
         _one_sentence(getattr(error, "format_message", error.__str__)())
         code = 2
+    if code == 130:  # by some versions of typer raised, by some returned
+        _one_sentence("stopped; finished runs are kept: the same command with --resume goes on")
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -90,7 +90,8 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     registry = {
         cls.__name__: SimpleNamespace(
             name=cls.__name__, make=cls, area="baseline", summary="a fake", state_bytes=0.0, forwards=cls.asks,
-            backwards=cls.asks, closure=cls.asks > 1, cite=("key",), claims=("claim",), space={"lr": ("log", 1e-3, 1.0)},
+            backwards=cls.asks, closure=cls.asks > 1, cite=("key",), claims=("claim",),
+            space={"lr": ("log", 1e-3, 1.0)},
         )
         for cls in (Counted, Twice, Broken)
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from steepest.bench import contestants
 from steepest.bench import run as run_module
 from steepest.bench.problem import Problem, Workload
 from steepest.bench.run import Record, Run, execute
@@ -70,10 +71,11 @@ def test_the_budget_buys_half_as_many_steps_of_a_method_with_two_gradients(
 
 def test_a_closure_asked_twice_by_a_torch_optimizer_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, simple)
-    monkeypatch.setitem(run_module.contestants.TORCH, "LBFGS", {})
+    monkeypatch.setitem(contestants.TORCH, "LBFGS", {})
     record = execute(Run("w", "torch.LBFGS", 0, 60.0, {"max_iter": 4}))
     assert record.status == "done", record.error
-    assert record.curve[1]["ge"] > 3 * record.curve[1]["step"]
+    point = record.curve[1]
+    assert (point["ge"] or 0) > 3 * (point["step"] or 0) > 0
 
 
 def test_divergence_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +83,7 @@ def test_divergence_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     record = execute(Run("w", "torch.SGD", 0, 600.0, {"lr": 1e9}))
     assert record.status == "diverged"
     assert record.curve[-1]["loss"] is None
-    assert record.curve[-1]["ge"] < 600
+    assert (record.curve[-1]["ge"] or 0) < 600
 
 
 def test_a_method_that_raises_is_recorded(monkeypatch: pytest.MonkeyPatch, methods: dict[str, Any]) -> None:
@@ -124,7 +126,14 @@ def test_first_step_data_and_evaluation_are_not_on_the_clock(
     assert 0 < (record.curve[-1]["seconds"] or 0) < 0.2  # 20 steps; batches and evaluations would add 0.8
 
 
-@pytest.mark.parametrize(("method", "hyper"), [("torch.AdamW", {}), ("torch.SGD", {"lr": 0.05, "momentum": 0.9})])
+RESUMED: list[tuple[str, dict[str, Any]]] = [
+    ("torch.AdamW", {}),
+    ("torch.SGD", {"lr": 0.05, "momentum": 0.9}),
+    *((name, {}) for name in ("ADOPT", "MARS", "SAM", "PoNoS", "DoG", "MeZO", "LookaheadAdamW")),
+]
+
+
+@pytest.mark.parametrize(("method", "hyper"), RESUMED, ids=[name for name, _ in RESUMED])
 def test_a_run_stopped_inside_goes_on_bit_for_bit(tiny: str, method: str, hyper: dict[str, Any]) -> None:
     run = Run(tiny, method, 1, 120.0, hyper)
     whole = execute(run)
@@ -181,4 +190,6 @@ def test_what_is_recorded_about_memory_and_settings(tiny: str) -> None:
     record = execute(Run(tiny, "torch.AdamW", 0, 30.0, {"lr": 0.01}))
     assert record.settings["lr"] == 0.01
     assert record.settings["weight_decay"] == 0.01  # torch's default, not asked for
+    assert f"torch {torch.__version__}" in record.where["versions"]
+    assert "cores" in record.where["machine"]
     assert record.state_bytes == pytest.approx(8 * 6 / 7)  # two float32 for 6 weights; the bias has one element

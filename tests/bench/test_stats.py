@@ -53,7 +53,7 @@ def test_holm_is_monotone_and_at_most_one() -> None:
     assert corrected == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9})
 
 
-CURVE = [
+CURVE: list[dict[str, float | None]] = [
     {"step": 0, "ge": 0.0, "seconds": 0.0, "loss": 2.0},
     {"step": 10, "ge": 30.0, "seconds": 0.5, "loss": None},
     {"step": 20, "ge": 60.0, "seconds": 0.9, "loss": 0.9},

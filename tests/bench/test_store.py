@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,17 @@ import pytest
 
 from steepest.bench.errors import UsageError
 from steepest.bench.pool import Event, carry_out
-from steepest.bench.run import Record, Run
+from steepest.bench.run import Record, Run, execute
 from steepest.bench.store import NAME, Store, records_in
 
-RECORD = Record("done", [{"step": 0, "ge": 0.0, "seconds": 0.0, "train": None, "loss": 1.5}], 0.1, 8.0, {"lr": 0.1})
+RECORD = Record(
+    "done",
+    [{"step": 0, "ge": 0.0, "seconds": 0.0, "train": None, "loss": 1.5}],
+    0.1,
+    8.0,
+    {"lr": 0.1},
+    {"machine": "abacus"},
+)
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -138,7 +146,7 @@ def kill_at_random(tiny: str, times: int, jobs: int) -> None:
 
 
 def test_killed_and_resumed_equals_undisturbed(tiny: str) -> None:
-    kill_at_random(tiny, times=2, jobs=2)
+    kill_at_random(tiny, times=1, jobs=2)
 
 
 @pytest.mark.slow
@@ -159,8 +167,7 @@ def test_a_run_stopped_inside_goes_on_from_its_checkpoint(tiny: str, tmp_path: P
         if event.part > 0.6:
             raise Stop
 
-    every = pool.execute
-    monkeypatch.setattr(pool, "execute", lambda *args, **more: every(*args, **more, save_every=0.0))
+    monkeypatch.setattr(pool, "execute", partial(execute, save_every=0.0))
     with pytest.raises(Stop):
         carry_out([run], tmp_path / "out", 1, stop)
     parts: list[float] = []
@@ -172,7 +179,7 @@ def test_a_run_stopped_inside_goes_on_from_its_checkpoint(tiny: str, tmp_path: P
 
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(tiny: str, tmp_path: Path) -> None:
     Path("tiny_workload.py").write_text("import os\ndef problem(seed):\n    os._exit(3)\n")
-    with pytest.raises(RuntimeError, match="a worker process ended while it ran"):
+    with pytest.raises(UsageError, match=r"ended by itself while it ran torch.* \(exit code 3\)"):
         carry_out(runs_of(tiny)[:2], tmp_path / "out", 2, lambda event: None)
 
 

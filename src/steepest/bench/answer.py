@@ -56,7 +56,8 @@ class Standing:
         ratio: geometric mean of its time over the reference's, for each clock, over pairs of equal workload and seed.
         worse: workloads on which the reference was faster, with the ratio there.
         p: of the paired test, corrected for the number of methods.
-        state_bytes, first_step: medians over runs.
+        state_bytes: median over runs.
+        first_step: seconds of the longest first step, which is where something was compiled.
     """
 
     method: str
@@ -153,7 +154,7 @@ class Answer:
                     {w: ratio for w, ratio in by_workload.items() if ratio > 1.0},
                     p.get(m, 1.0),
                     median([r.state_bytes for r in records]),
-                    median([r.first_step for r in records]),
+                    max(r.first_step for r in records),
                 )
             )
         return sorted(rows, key=lambda s: (-s.score, -s.reached, s.ratio["ge"]))
@@ -183,8 +184,9 @@ class Answer:
     def sentence(self) -> str:
         """The recommendation, in one sentence that claims no more than was measured."""
         rivals = [s for s in self.standings if s.method != REFERENCE]
-        where = _many(len(self.workloads), "workload")
-        rules = f"tuned by {self.settings.tune} trials each" if self.settings.tune else "default settings"
+        where = many(len(self.workloads), "workload")
+        tuned = many(self.settings.tune, "tuning trial")
+        rules = f"after {tuned} each" if self.settings.tune else "with default settings"
         if not rivals:
             return f"Only {REFERENCE} was run, so there is nothing to compare; name methods with --methods."
         if not any(s.reached for s in self.standings):
@@ -195,8 +197,9 @@ class Answer:
             first = winners[0]
             others = [f"{s.method} ({s.ratio['ge']:.2f}×)" for s in winners[1:]]
             text = (
-                f"On {where} with {rules}, {first.method} reached the targets in {first.ratio['ge']:.2f} times the "
-                f"gradient-equivalents of {REFERENCE} ({pairs} pairs, p {_is(first.p)})"
+                f"On {where} {rules}, {first.method} reached {first.reached:.0%} of the targets "
+                f"({REFERENCE} {self.standing(REFERENCE).reached:.0%}) in {first.ratio['ge']:.2f} times the "
+                f"gradient-equivalents ({pairs} pairs, p {_is(first.p)})"
             )
             if others:
                 text += f", and {_and(others)} {'was' if len(others) == 1 else 'were'} better too"
@@ -206,21 +209,22 @@ class Answer:
         near = min(rivals, key=lambda s: s.ratio["ge"])
         if not self._can_tell:
             return (
-                f"{_many(pairs, 'pair')} of workload and seed cannot show a difference between "
-                f"{_many(len(self.methods), 'method')} "
+                f"{many(pairs, 'pair')} of workload and seed cannot show a difference between "
+                f"{many(len(self.methods), 'method')} "
                 f"(best seen: {near.method}, {near.ratio['ge']:.2f} times the gradient-equivalents of {REFERENCE}); "
                 f"run more --seeds or workloads."
             )
         if near.ratio["ge"] >= 1.0:
-            return f"On {where} with {rules}, no method was faster than {REFERENCE} ({pairs} pairs)."
+            return f"On {where} {rules}, no method was faster than {REFERENCE} ({pairs} pairs)."
         return (
-            f"On {where} with {rules}, no method differs significantly from {REFERENCE} for the better: the nearest, "
+            f"On {where} {rules}, no method differs significantly from {REFERENCE} for the better: the nearest, "
             f"{near.method}, took {near.ratio['ge']:.2f} times its gradient-equivalents ({pairs} pairs, "
             f"p {_is(near.p)})."
         )
 
 
-def _many(n: int, noun: str) -> str:
+def many(n: int, noun: str) -> str:
+    """A number of things, in words."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 

@@ -6,6 +6,7 @@ search spaces here are those used when it is tuned, and by the runs that froze t
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def settings_of(opt: torch.optim.Optimizer) -> Hyper:
     """What the optimizer really ran with: the plain values of its first parameter group."""
     plain = (bool, int, float, str, tuple, list, type(None))
     hide = {"params", "foreach", "maximize", "capturable", "differentiable", "fused"}
-    return {k: v for k, v in opt.param_groups[0].items() if k not in hide and isinstance(v, plain)}
+    named = inspect.signature(type(opt)).parameters  # a group also carries what the method remembers between steps
+    return {k: v for k, v in opt.param_groups[0].items() if k in named and k not in hide and isinstance(v, plain)}
 
 
 def state_bytes(opt: torch.optim.Optimizer, params: Iterable[Tensor]) -> float:

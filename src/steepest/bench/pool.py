@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from steepest.bench.errors import UsageError
 from steepest.bench.run import Run, execute
 from steepest.bench.store import Store
 
@@ -94,8 +95,11 @@ def _in_processes(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener
         while busy:
             number, message = messages.get()
             if message is None:
-                lost = busy.get(number)
-                raise RuntimeError(f"a worker process ended while it ran {lost}; its last words are above")
+                lost = busy[number]
+                raise UsageError(
+                    f"a process ended by itself while it ran {lost.method} on {lost.workload}, seed {lost.seed} "
+                    f"(exit code {workers[number].wait()}); finished runs are kept: --resume goes on with them"
+                )
             listen(Event(busy[number], message["part"], message["status"]))
             if message["status"]:
                 del busy[number]

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import html
-import os
-import platform
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from steepest.bench import figures
 from steepest.bench.answer import Answer, chance, factor, number
 from steepest.bench.contestants import REFERENCE, Hyper
-
-
-def processor() -> str:
-    """What computes, in words."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _hyper(hyper: Hyper) -> str:
@@ -45,6 +31,11 @@ def _settings(answer: Answer) -> list[tuple[str, str, str]]:
         else:
             rows += [(m, w, text) for w, text in used.items()]
     return rows
+
+
+def _everywhere(answer: Answer, key: str) -> str:
+    """All machines (or versions) that the records come from; more than one after a resume elsewhere."""
+    return "; ".join(sorted({r.where[key] for r in answer.results.records.values() if key in r.where}))
 
 
 def _troubles(answer: Answer) -> list[tuple[str, str, int, str, str]]:
@@ -75,9 +66,8 @@ def render(answer: Answer, arguments: Sequence[str]) -> str:
         settings=_settings(answer),
         troubles=_troubles(answer),
         rules=f"tuned, {s.tune} random trials a method and workload" if s.tune else "untouched defaults",
-        machine=processor(),
-        jobs=f"{s.jobs} run{'s' if s.jobs > 1 else ''} at a time, one thread each",
-        versions=f"steepest {version('steepest')}, torch {torch.__version__}, Python {platform.python_version()}",
+        jobs=f"{s.jobs} run{'s' if s.jobs > 1 else ''} at a time",
+        where={key: _everywhere(answer, key) for key in ("machine", "threads", "versions")},
         command=shlex.join(["steepest", *arguments]),
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         summaries={w.name: html.unescape(w.summary) for w in s.workloads},

@@ -32,6 +32,7 @@ from torch import Tensor
 from steepest.bench import contestants
 from steepest.bench.contestants import Contestant, Hyper
 from steepest.bench.errors import first_line
+from steepest.bench.machine import here
 from steepest.bench.problem import STEP, Problem, Workload
 from steepest.bench.workloads.own import find as find_workload
 
@@ -77,6 +78,7 @@ class Record:
         first_step: seconds of the first step, compilation and state included; it is not in the curve's seconds.
         state_bytes: bytes of optimizer state per parameter, measured.
         settings: the hyper-parameters it really ran with.
+        where: machine, threads and versions.
         error: what was raised, if it failed.
     """
 
@@ -85,6 +87,7 @@ class Record:
     first_step: float = 0.0
     state_bytes: float = 0.0
     settings: Hyper = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
 
@@ -222,7 +225,7 @@ class _Trip:
         model = self.problem.model
         model.eval()
         with torch.no_grad(), torch.random.fork_rng():
-            metrics = dict(self.problem.evaluate(model))
+            metrics = {name: float(value) for name, value in self.problem.evaluate(model).items()}
         model.train()
         self.diverged |= not math.isfinite(metrics["loss"])
         train = sum(losses) / len(losses) if losses else None
@@ -246,4 +249,4 @@ class _Trip:
     def record(self, status: str, error: str = "") -> Record:
         """The result, however far the run came."""
         size = contestants.state_bytes(self.opt, self.params) if self.opt is not None else 0.0
-        return Record(status, self.curve, self.first_step, size, self.settings, error)
+        return Record(status, self.curve, self.first_step, size, self.settings, here(self.device), error)

@@ -13,7 +13,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from steepest.bench.errors import UsageError
 from steepest.bench.run import Record, Run
@@ -52,6 +51,10 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
         self._db.close()
 
     def put(self, run: Run, record: Record) -> None:
@@ -74,11 +77,6 @@ class Store:
     def count(self) -> int:
         """How many records there are."""
         return int(self._db.execute("SELECT count(*) FROM runs").fetchone()[0])
-
-    def everything(self) -> list[tuple[dict[str, Any], Record]]:
-        """All (configuration, record), oldest first."""
-        rows = self._db.execute("SELECT config, record FROM runs ORDER BY finished").fetchall()
-        return [(json.loads(config), Record(**json.loads(record))) for config, record in rows]
 
     def put_checkpoint(self, run: Run, state: bytes) -> None:
         """Keeps the latest checkpoint of a run in progress."""

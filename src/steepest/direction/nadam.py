@@ -31,8 +31,8 @@ class NAdam(Direction):
     and so do we.  The paper leaves the schedule of μ open; ½ and 0.96 are those of the author's earlier report.
 
     Note: the product of the μ is worked out from t and the *present* β₁ and ψ, as Adam's β₁ᵗ is: after a change of β₁ in
-    mid-run it is as if β₁ had been so from the start.  torch keeps the product of the μ that were used, so the two part for
-    the few dozen steps until both products vanish.  torch keeps it in float32 (unless the default type is float64).
+    mid-run it is as if β₁ had been so from the start.  torch keeps the product of the μ that were used (in float32, unless
+    the default type is float64); the two part until both products vanish, some fifty steps with the defaults.
     """
 
     hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)"),

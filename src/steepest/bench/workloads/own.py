@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -50,7 +50,8 @@ def _own(name: str) -> Workload:
         raise _broken(name, "cannot be imported", error) from error
     except Exception as error:
         raise _broken(name, "cannot be imported", error) from error
-    public = [k for k, v in vars(module).items() if inspect.isfunction(v) and not k.startswith("_")]
+    named = ((k, v) for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name)
+    public = [k for k, v in named if v.__name__ == k and not k.startswith("_")]
     function = getattr(module, function_name, None)
     if not callable(function):
         more = f"{module_name} defines {', '.join(public)}" if public else f"{module_name} defines no functions"
@@ -86,14 +87,15 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
         try:
             loss = problem.loss(problem.model, problem.batch(0))
             with torch.no_grad():
-                metrics = dict(problem.evaluate(problem.model))
+                metrics: object = problem.evaluate(problem.model)
         except Exception as error:
             raise _broken(name, "failed on its first batch", error) from error
     given: object = loss
     if not (isinstance(given, Tensor) and given.numel() == 1 and given.requires_grad):
         raise UsageError(f"workload {name!r}: loss(model, batch) must return a scalar tensor with a gradient")
-    if "loss" not in metrics:
-        raise UsageError(f"workload {name!r}: evaluate(model) gave {sorted(metrics)}; it must have a 'loss' among them")
+    if not (isinstance(metrics, Mapping) and "loss" in metrics):
+        given = sorted(metrics) if isinstance(metrics, Mapping) else metrics
+        raise UsageError(f"workload {name!r}: evaluate(model) gave {given!r}; give numbers by name, 'loss' among them")
     if not problem.budget > 0:
         raise UsageError(f"workload {name!r}: budget is {problem.budget!r}; give a positive number, 3 per plain step")
     return problem

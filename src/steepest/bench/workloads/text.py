@@ -101,7 +101,7 @@ def _tokens() -> tuple[Batch, Batch]:
 class NextToken(nn.Module):
     """A linear softmax over the embedded window: one table, one matrix."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.embed, self.head = nn.Embedding(CLASSES, width), nn.Linear(width * WINDOW, CLASSES)
 
@@ -114,7 +114,7 @@ class NextToken(nn.Module):
 def stdlib_tokens(seed: int) -> Problem:
     """Next token of Python source among 1,000 classes of very unequal size."""
     train, held = _tokens()
-    return Problem(NextToken(), cross_entropy, minibatches(train, 256, seed), classification(held))
+    return Problem(NextToken(), cross_entropy, minibatches(train, 128, seed), classification(held))
 
 
 TEXT = (

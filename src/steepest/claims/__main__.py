@@ -1,0 +1,38 @@
+"""Renew the record: run claims in full, all or those named, and write what came out to ``recorded.json``.
+
+    python -m steepest.claims [--out FOLDER] [NAME ...]
+
+The folder gets the page of what was run. A claim that is no longer there leaves the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from steepest.claims import CLAIMS, recorded, report, run
+from steepest.claims.record import RECORDED, keep
+
+
+def main() -> None:
+    """One claim after the other, with a line for each; the record is written after each, so nothing is lost."""
+    parser = argparse.ArgumentParser(prog="python -m steepest.claims", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="claims to run [all]")
+    parser.add_argument("--out", type=Path, help="folder for the page")
+    given = parser.parse_args()
+    verdicts = []
+    names = given.names or list(CLAIMS)
+    for i, name in enumerate(names):
+        verdicts += run([name])
+        keep(RECORDED, verdicts[-1:], "python -m steepest.claims")
+        print(f"{i + 1}/{len(names)} {name}: {verdicts[-1].verdict} ({verdicts[-1].seconds:.0f} s)", flush=True)
+    content = recorded()
+    content["verdicts"] = {name: content["verdicts"][name] for name in CLAIMS if name in content["verdicts"]}
+    RECORDED.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if given.out:
+        print(report(verdicts, given.out))
+
+
+if __name__ == "__main__":
+    main()

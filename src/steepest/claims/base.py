@@ -1,0 +1,265 @@
+"""A claim is a paper's headline sentence as an experiment with an inequality, and a control on which it must fail.
+
+The experiment is a function of two switches: `fast` (fewer seeds and steps) and `control` (the effect is taken away).
+It returns numbers. The verdict is computed from them by the bounds, which are data and were written before the first
+run; nothing else can make a claim hold. A check that passes with the effect removed measures something else, so then
+the verdict is *not tested*, whatever the numbers are.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+HELD, NOT_HELD, NOT_TESTED = "held", "not held", "not tested"
+RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "≤": operator.le, ">": operator.gt, "≥": operator.ge,
+}  # fmt: skip
+
+Numbers = Mapping[str, float]
+Curve = tuple[Sequence[float], Sequence[Sequence[float]]]  # x, and y for each seed
+
+
+def short(value: float) -> str:
+    """A number as a person would write it.
+
+    >>> short(0.9123), short(12.0), short(3.2e-9)
+    ('0.912', '12', '3.2e-09')
+    """
+    return f"{value:.0f}" if abs(value) < 1e6 and value == round(value) else f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the sentence stands.
+
+    Args:
+        key: of references.bib.
+        where: the place in the paper: abstract, theorem, figure.
+    """
+
+    key: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One inequality: a measured number, a relation, a limit.
+
+    Args:
+        number: name of the number.
+        relation: one of <, ≤, >, ≥.
+        limit: what it is compared with.
+        words: what the number is, how seeds are combined included.
+    """
+
+    number: str
+    relation: Literal["<", "≤", ">", "≥"]
+    limit: float
+    words: str
+
+    def passes(self, numbers: Numbers) -> bool:
+        """Whether the measured number satisfies the inequality."""
+        return RELATIONS[self.relation](numbers[self.number], self.limit)
+
+    def __str__(self) -> str:
+        return f"{self.words} {self.relation} {short(self.limit)}"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A picture of curves.
+
+    Args:
+        title: what is shown.
+        x: label of the axis.
+        y: label of the axis.
+        curves: by label; the first is the method under test.
+        levels: horizontal lines by label.
+        log: axes on a logarithmic scale: any of "x", "y", "xy".
+    """
+
+    title: str
+    x: str
+    y: str
+    curves: Mapping[str, Curve]
+    levels: Mapping[str, float] = field(default_factory=dict)
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """A picture of one number a seed, in columns; equal places in the columns are the same seed.
+
+    Args:
+        title: what is shown.
+        y: label of the axis.
+        columns: by label; the first is the method under test.
+        levels: horizontal lines by label.
+        log: "y" for a logarithmic scale.
+    """
+
+    title: str
+    y: str
+    columns: Mapping[str, Sequence[float]]
+    levels: Mapping[str, float] = field(default_factory=dict)
+    log: str = ""
+
+
+Panel = Lines | Dots
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an experiment brings back: numbers (all finite) and pictures."""
+
+    numbers: Numbers
+    panels: Sequence[Panel] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A paper's sentence, made executable.
+
+    Args:
+        name: how the command line calls it.
+        sentence: the paper's claim in our own words.
+        source: where it stands.
+        methods: names in ``steepest.methods`` that it is evidence for.
+        bounds: the inequality; all of them must pass.
+        experiment: ``experiment(fast, control)`` measures.
+        control: what the control takes away, in words.
+        seeds: of the full profile.
+        minutes: of the full profile on two cores, the control included.
+        untested: what could not be tested here.
+        note: what a reader should know besides, changes of the experiment included.
+    """
+
+    name: str
+    sentence: str
+    source: Source
+    methods: tuple[str, ...]
+    bounds: tuple[Bound, ...]
+    experiment: Callable[[bool, bool], Measured]
+    control: str
+    seeds: int
+    minutes: float
+    untested: str
+    note: str = ""
+
+    @property
+    def inequality(self) -> str:
+        """All bounds in words."""
+        return "; ".join(map(str, self.bounds))
+
+    def run(self, fast: bool) -> Measured:
+        """The experiment."""
+        return self.experiment(fast, False)
+
+    def run_control(self, fast: bool) -> Measured:
+        """The experiment with the effect removed."""
+        return self.experiment(fast, True)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out.
+
+    Args:
+        claim: its name.
+        verdict: "held", "not held" or "not tested".
+        numbers: measured by the experiment.
+        control: measured by the control.
+        reason: of the verdict, in words.
+        seconds: for both runs.
+        picture: an ``<svg>`` element, or None.
+        fast: whether it was the fast profile.
+        trace: of an exception, for whoever has to mend it.
+    """
+
+    claim: str
+    verdict: str
+    numbers: Numbers
+    control: Numbers
+    reason: str
+    seconds: float
+    picture: str | None = None
+    fast: bool = False
+    trace: str = ""
+
+
+@contextmanager
+def undisturbed() -> Any:
+    """One thread, default types and torch's random state as they were before, whatever the experiment does."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def fails(bounds: Sequence[Bound], numbers: Numbers) -> list[str]:
+    """The bounds that numbers break, in words with the measured value."""
+    return [f"{b.words} is {short(numbers[b.number])}, not {b.relation} {short(b.limit)}"
+            for b in bounds if not b.passes(numbers)]  # fmt: skip
+
+
+def unusable(claim: Claim, numbers: Numbers) -> str:
+    """Why these numbers cannot be judged, or nothing: a bound without its number, or a number that is not finite."""
+    missing = [b.number for b in claim.bounds if b.number not in numbers]
+    infinite = [name for name, value in numbers.items() if not math.isfinite(value)]
+    if missing:
+        return f"did not measure {', '.join(missing)}"
+    return f"measured no finite {', '.join(infinite)}" if infinite else ""
+
+
+def decide(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
+    """The verdict and its reason, from numbers alone."""
+    for who, measured in (("the experiment", numbers), ("the control", control)):
+        if why := unusable(claim, measured):
+            return NOT_TESTED, f"{who} {why}"
+    broken, broken_in_control = fails(claim.bounds, numbers), fails(claim.bounds, control)
+    if not broken_in_control:
+        return NOT_TESTED, f"the check cannot fail: the control passes it too ({claim.control})"
+    control_words = f"control failed as it must ({claim.control}): {'; '.join(broken_in_control)}"
+    if broken:
+        return NOT_HELD, f"{'; '.join(broken)}. The {control_words}"
+    return HELD, f"every bound passed. The {control_words}"
+
+
+def judge(claim: Claim, fast: bool, draw: Callable[[Claim, Measured, Measured], str | None] | None = None) -> Verdict:
+    """Run a claim and its control and say what came out.
+
+    Args:
+        claim: to be run.
+        fast: fewer seeds and steps.
+        draw: makes the picture.
+
+    Returns:
+        The verdict; an experiment that raises is *not tested*, with the exception as reason and its traceback kept.
+    """
+    start = time.perf_counter()
+    numbers: Numbers = {}
+    try:
+        with undisturbed():
+            measured = claim.run(fast)
+        numbers = measured.numbers
+        with undisturbed():
+            control = claim.run_control(fast)
+        verdict, reason = decide(claim, numbers, control.numbers)
+        picture = draw(claim, measured, control) if draw else None
+    except Exception as error:  # noqa: BLE001 -- nothing is swallowed: it is the reason of the verdict
+        return Verdict(claim.name, NOT_TESTED, numbers, {}, f"raised {type(error).__name__}: {error}",
+                       time.perf_counter() - start, fast=fast, trace=traceback.format_exc())  # fmt: skip
+    return Verdict(claim.name, verdict, numbers, control.numbers, reason, time.perf_counter() - start, picture, fast)

@@ -1,0 +1,101 @@
+"""Running claims, and what is kept: a small JSON file of verdicts with the command, the date and the machine's versions.
+
+``recorded.json`` beside this file is such a record, made by ``python -m steepest.claims`` and never by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from steepest.claims.base import Claim, Verdict, judge
+from steepest.claims.index import CLAIMS
+from steepest.claims.pictures import draw
+
+RECORDED = Path(__file__).with_name("recorded.json")
+Progress = Callable[[str, int, int], None]
+
+
+def run(names: Sequence[str] | None = None, fast: bool = False, out: Path | None = None,
+        progress: Progress | None = None, claims: dict[str, Claim] | None = None) -> list[Verdict]:  # fmt: skip
+    """Run claims, each with its control.
+
+    Args:
+        names: which; default: all.
+        fast: fewer seeds and steps.
+        out: a folder; verdicts are added to ``verdicts.json`` there as they come, so an interrupted run loses nothing.
+        progress: called with (name, number, how many) before each claim.
+        claims: the index; default: all that come with the library.
+
+    Returns:
+        Verdicts in the order of names.
+
+    Raises:
+        KeyError: an unknown name.
+    """
+    index = CLAIMS if claims is None else claims
+    chosen = list(index) if names is None else list(names)
+    for name in chosen:
+        if name not in index:
+            raise KeyError(f"no claim is called {name!r}; there are {', '.join(index)}")
+    verdicts = []
+    for i, name in enumerate(chosen):
+        if progress is not None:
+            progress(name, i + 1, len(chosen))
+        verdict = judge(index[name], fast, draw)
+        verdicts.append(replace(verdict, reason=verdict.reason + beside_record(verdict)))
+        if out is not None:
+            keep(out / "verdicts.json", verdicts[-1:], f"steepest claims{' --fast' if fast else ''}")
+    return verdicts
+
+
+def beside_record(verdict: Verdict) -> str:
+    """What the full profile gave, in words, where the fast one gave something else."""
+    full = recorded()["verdicts"].get(verdict.claim, {}).get("verdict")
+    if not verdict.fast or full in (None, verdict.verdict):
+        return ""
+    return f" (Fast profile: fewer seeds and steps. In full, on record: {full}.)"
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """A verdict without its picture, as JSON has it; numbers with six digits."""
+    record = asdict(verdict)
+    del record["picture"]
+    for key in ("numbers", "control"):
+        record[key] = {name: float(f"{value:.6g}") for name, value in record[key].items()}
+    return record | {"seconds": round(verdict.seconds, 1)}
+
+
+def keep(path: Path, verdicts: Sequence[Verdict], command: str) -> None:
+    """Add verdicts to a record, in the place of older ones of the same claims; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = json.loads(path.read_text(encoding="utf-8"))["verdicts"] if path.is_file() else {}
+    date = datetime.now().astimezone().strftime("%Y-%m-%d")
+    new = {v.claim: {k: x for k, x in plain(v).items() if k != "claim"} | {"date": date} for v in verdicts}
+    content = {
+        "command": command,
+        "date": date,
+        "versions": {"steepest": version("steepest"), "torch": torch.__version__, "python": platform.python_version()},
+        "verdicts": old | new,
+    }
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def recorded(path: Path = RECORDED) -> dict[str, Any]:
+    """The record that comes with this version.
+
+    >>> recorded()["verdicts"]["extragradient-converges"]["verdict"]
+    'held'
+    """
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"verdicts": {}}
+    return content

@@ -1,0 +1,117 @@
+"""From request to runs: the same trials for all, none of them on reported seeds, nothing run twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steepest.bench import contestants, plan
+from steepest.bench.errors import UsageError
+from steepest.bench.plan import TRIAL_SEED, Settings
+from steepest.bench.pool import Event
+from steepest.bench.run import Run
+from steepest.bench.store import Store
+from steepest.bench.workloads.own import find
+
+
+def settings(tiny: str, tmp_path: Path, names: Sequence[str] = ("torch.AdamW", "Counted"), **more: Any) -> Settings:
+    return Settings((find(tiny),), tuple(names), 2, tmp_path / "out", **more)
+
+
+def finished(events: list[Event]) -> list[Run]:
+    return [e.run for e in events if e.status]
+
+
+def test_untouched_runs_have_no_settings_of_ours(tiny: str, tmp_path: Path, methods: dict[str, Any]) -> None:
+    events: list[Event] = []
+    results = plan.bench(settings(tiny, tmp_path), events.append)
+    assert {r.seed for r in finished(events)} == {0, 1}
+    assert all(r.hyper == {} for r in finished(events))
+    assert results.records[tiny, "torch.AdamW", 0].settings["lr"] == 1e-3
+
+
+def test_tuning_picks_the_best_trial_and_runs_it_on_seeds_it_has_not_seen(
+    tiny: str, tmp_path: Path, methods: dict[str, Any]
+) -> None:
+    events: list[Event] = []
+    asked = settings(tiny, tmp_path, tune=5)
+    results = plan.bench(asked, events.append)
+    tried = [r for r in finished(events) if r.seed == TRIAL_SEED]
+    told = [r for r in finished(events) if r.seed != TRIAL_SEED]
+    assert len(tried) == 2 * 5
+    assert len(told) == 2 * 2
+    assert plan.count(asked) == len(tried) + len(told)
+    with Store(asked.out) as store:
+        for method in asked.methods:
+            runs = [r for r in tried if r.method == method]
+            records = {r.hyper["lr"]: store.get(r) for r in runs}
+            ends = {lr: plan.final_loss(record) for lr, record in records.items() if record is not None}
+            chosen = results.chosen[tiny, method]["lr"]
+            assert all(r.hyper["lr"] == chosen for r in told if r.method == method)
+            assert ends[chosen] < sorted(ends.values())[len(ends) // 2]
+
+
+def test_a_method_with_nothing_to_tune_runs_untouched(tiny: str, tmp_path: Path, methods: dict[str, Any]) -> None:
+    methods["Counted"].space = {}
+    events: list[Event] = []
+    plan.bench(settings(tiny, tmp_path, ["Counted"], tune=5), events.append)
+    assert [r.hyper for r in finished(events)] == [{}, {}]
+
+
+def test_what_is_finished_is_not_run_again_and_failures_are(tiny: str, tmp_path: Path, methods: dict[str, Any]) -> None:
+    asked = settings(tiny, tmp_path, ["Counted", "Broken"])
+    plan.bench(asked, lambda event: None)
+    again: list[Event] = []
+    plan.bench(asked, again.append)
+    assert {r.method for r in finished(again)} == {"Broken"}
+    assert plan.count_done(asked) == 2
+    more = settings(tiny, tmp_path, ["Counted", "Twice"])
+    added: list[Event] = []
+    plan.bench(more, added.append)
+    assert {r.method for r in finished(added)} == {"Twice"}
+
+
+def test_one_process_and_two_give_the_same_curves(tiny: str, tmp_path: Path) -> None:
+    names = ["torch.AdamW", "torch.SGD"]
+    one = plan.bench(Settings((find(tiny),), tuple(names), 2, tmp_path / "one", jobs=1), lambda event: None)
+    two = plan.bench(Settings((find(tiny),), tuple(names), 2, tmp_path / "two", jobs=2), lambda event: None)
+    for key, record in one.records.items():
+        assert [(p["ge"], p["loss"]) for p in record.curve] == [(p["ge"], p["loss"]) for p in two.records[key].curve]
+
+
+def test_drawing_is_fixed_by_the_trial_and_stays_in_the_space() -> None:
+    space = {"lr": ("log", 1e-4, 1.0), "beta": ("linear", 0.5, 0.9), "k": ("int", 1, 3), "s": ("choice", "a", "b")}
+    drawn = [contestants.draw(space, t) for t in range(200)]
+    assert drawn == [contestants.draw(space, t) for t in range(200)]
+    assert all(1e-4 <= h["lr"] <= 1.0 and 0.5 <= h["beta"] <= 0.9 for h in drawn)
+    assert {h["k"] for h in drawn} == {1, 2, 3}
+    assert {h["s"] for h in drawn} == {"a", "b"}
+    logs = [math.log10(h["lr"]) for h in drawn]
+    assert sum(x < -2 for x in logs) == pytest.approx(100, abs=25)  # uniform in the logarithm
+    fewer = contestants.draw({"lr": space["lr"]}, 7)
+    assert fewer["lr"] == drawn[7]["lr"]  # another hyper-parameter moves no other
+    assert contestants.draw({"betas": ("choice", (0.9, 0.99), (0.5, 0.9))}, 0)["betas"] in ((0.9, 0.99), (0.5, 0.9))
+    with pytest.raises(UsageError, match="kind 'nonsense'"):
+        contestants.draw({"x": ("nonsense", 1)}, 0)
+
+
+def test_the_reference_is_always_there(methods: dict[str, Any]) -> None:
+    assert plan.choose_methods("Twice, Counted,Twice", quick=False) == ("Twice", "Counted", "torch.AdamW")
+    assert plan.choose_methods(None, quick=True)[0] == "torch.AdamW"
+
+
+def test_the_default_methods_exist() -> None:
+    assert set(plan.QUICK_METHODS) <= set(plan.DEFAULT_METHODS) <= set(contestants.names())
+
+
+def test_every_torch_method_can_be_built_and_drawn() -> None:
+    import torch
+
+    for name, space in contestants.TORCH.items():
+        who = contestants.find(f"torch.{name}")
+        for trial in range(4):
+            who.make([torch.nn.Parameter(torch.zeros(2))], **contestants.draw(space, trial))

@@ -1,0 +1,91 @@
+"""Every claim, in the fast profile: it comes to a verdict, its control fails, its numbers and its card are complete.
+
+Which verdict is not asked here: a claim that does not hold is a result. What the full profile gave is on record, and the
+record must follow from its own numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+import steepest
+from steepest import claims
+from steepest.claims.base import RELATIONS, decide
+from steepest.claims.pictures import draw
+from steepest.claims.report import papers
+
+ROOM = Path(claims.__file__).parent
+NAMES = list(claims.CLAIMS)
+RECORD = claims.recorded()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_claim(name: str) -> None:
+    """Held or not held, never "the check cannot fail"; pictures are drawn."""
+    seen = claims.judge(claims.CLAIMS[name], True, draw)
+    assert seen.trace == ""
+    assert seen.verdict in ("held", "not held"), seen.reason
+    assert "control failed as it must" in seen.reason
+    assert all(map(math.isfinite, [*seen.numbers.values(), *seen.control.values()]))
+    assert seen.picture is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card(name: str) -> None:
+    """A claim names its paper, its methods, its control, its size and what it leaves open."""
+    claim = claims.CLAIMS[name]
+    assert claim.source.key in papers(), "the paper is missing in references.bib"
+    assert claim.methods
+    assert set(claim.methods) <= set(steepest.methods), "a method that is not in the library"
+    assert claim.bounds
+    assert {b.relation for b in claim.bounds} <= set(RELATIONS)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name)
+    for text in (claim.sentence, claim.control, claim.untested, claim.source.where, *(b.words for b in claim.bounds)):
+        assert text.strip()
+        assert text == " ".join(text.split())
+    assert claim.sentence.endswith(".")
+    assert claim.seeds >= 1
+    assert 0 < claim.minutes <= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_record(name: str) -> None:
+    """The verdict on record is of the full profile and follows from the numbers on record."""
+    assert name in RECORD["verdicts"], f"run `python -m steepest.claims {name}`"
+    kept = RECORD["verdicts"][name]
+    assert not kept["fast"]
+    assert kept["trace"] == ""
+    verdict, _ = decide(claims.CLAIMS[name], kept["numbers"], kept["control"])
+    assert kept["verdict"] == verdict, "a bound was changed after the run: run it again, and say so in the changelog"
+
+
+def test_the_record_is_of_these_claims() -> None:
+    """Nothing is kept of claims that are gone, and the command that makes it is said."""
+    assert set(RECORD["verdicts"]) == set(NAMES)
+    assert RECORD["command"] == "python -m steepest.claims"
+
+
+def test_every_claim_file_is_in_the_index() -> None:
+    """Files are called by author, year and method; each has claims, and no two share a name."""
+    files = {f.stem for f in ROOM.glob("*.py") if re.fullmatch(r"[a-z]+\d{4}_\w+", f.stem)}
+    found = {c.experiment.__module__.rsplit(".", 1)[1] for c in claims.CLAIMS.values()}
+    assert found == files
+    assert len(NAMES) == len(set(NAMES))
+    for name, claim in claims.CLAIMS.items():
+        assert name == claim.name
+
+
+def test_claims_know_what_a_user_knows() -> None:
+    """No file of this room imports from the inside of the library."""
+    inside = re.compile(r"^\s*(?:from|import) steepest\.(?!claims)", re.MULTILINE)
+    assert [f.name for f in ROOM.glob("*.py") if inside.search(f.read_text(encoding="utf-8"))] == []
+
+
+def test_evidence_for_a_method() -> None:
+    """The claims about a method are found by its name."""
+    assert claims.about("SAM") == ["sam-flatter", "sam-label-noise"]
+    assert claims.about("nothing") == []

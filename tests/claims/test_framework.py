@@ -1,0 +1,162 @@
+"""The machinery of claims: verdicts come from numbers, a check that cannot fail is said to be one, errors are not eaten."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from steepest import claims
+from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, decide, judge, short
+from steepest.claims.baselines import reach
+from steepest.claims.pictures import draw
+from steepest.claims.record import keep, recorded
+from steepest.claims.report import headline
+
+BOUND = Bound("x", "<", 1.0, "the number x, worst seed")
+
+
+def made(measured: float, control: float, **more: object) -> Claim:
+    """A claim that x < 1, with these two results."""
+
+    def experiment(fast: bool, of_control: bool) -> Measured:
+        x = control if of_control else measured
+        lines = Lines("x & y", "steps", "x", {"ours": ([1.0, 2.0], [[x, x], [x, 2 * x]])}, {"bound": 1.0})
+        return Measured({"x": x}, [lines, Dots("x", "x", {"ours": [x, x], "theirs": [1.0, 2.0]})])
+
+    claim = Claim("a", "X is small.", Source("foret2021sam", "nowhere"), ("SAM",), (BOUND,), experiment, "no effect", 1, 0.1,
+                  "all else")  # fmt: skip
+    return replace(claim, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("measured", "control", "verdict", "reason"),
+    [
+        (0.5, 2.0, "held", "control failed as it must (no effect): the number x, worst seed is 2, not < 1"),
+        (1.5, 2.0, "not held", "the number x, worst seed is 1.5, not < 1"),
+        (0.5, 0.6, "not tested", "the check cannot fail: the control passes it too (no effect)"),
+        (1.5, 0.6, "not tested", "the check cannot fail"),
+        (float("nan"), 2.0, "not tested", "the experiment measured no finite x"),
+        (0.5, float("inf"), "not tested", "the control measured no finite x"),
+    ],
+)
+def test_the_verdict_comes_from_the_numbers(measured: float, control: float, verdict: str, reason: str) -> None:
+    seen = judge(made(measured, control), fast=True)
+    assert seen.verdict == verdict
+    assert reason in seen.reason
+
+
+def test_all_bounds_must_pass_and_be_measured() -> None:
+    two = made(0.5, 2.0, bounds=(BOUND, Bound("x", ">", 0.6, "x again")))
+    assert judge(two, True).verdict == "not held"
+    lost = made(0.5, 2.0, bounds=(BOUND, Bound("y", ">", 0.0, "y")))
+    assert decide(lost, {"x": 0.5}, {"x": 2.0}) == ("not tested", "the experiment did not measure y")
+    assert two.inequality == "the number x, worst seed < 1; x again > 0.6"
+
+
+@pytest.mark.parametrize(("relation", "passing"), [("<", {0.0}), ("≤", {0.0, 1.0}), (">", {2.0}), ("≥", {1.0, 2.0})])
+def test_relations(relation: str, passing: set[float]) -> None:
+    bound = Bound("x", relation, 1.0, "x")  # type: ignore[arg-type]
+    assert {x for x in (0.0, 1.0, 2.0) if bound.passes({"x": x})} == passing
+
+
+def test_an_exception_is_the_reason_of_the_verdict() -> None:
+    def broken(fast: bool, control: bool) -> Measured:
+        raise ZeroDivisionError("no seeds")
+
+    def broken_in_control(fast: bool, control: bool) -> Measured:
+        if control:
+            raise ZeroDivisionError("no seeds")
+        return Measured({"x": 0.5})
+
+    for experiment, numbers in ((broken, {}), (broken_in_control, {"x": 0.5})):
+        seen = judge(made(0, 0, experiment=experiment), fast=True)
+        assert (seen.verdict, seen.numbers, seen.control) == ("not tested", numbers, {})
+        assert seen.reason == "raised ZeroDivisionError: no seeds"
+        assert "no seeds" in seen.trace
+        assert experiment.__name__ in seen.trace
+
+
+def test_an_interruption_is_not_a_verdict() -> None:
+    def interrupted(fast: bool, control: bool) -> Measured:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge(made(0, 0, experiment=interrupted), fast=True)
+
+
+def test_an_experiment_disturbs_nobody() -> None:
+    seen: list[float] = []
+
+    def noisy(fast: bool, control: bool) -> Measured:
+        torch.set_num_threads(2)
+        seen.append(torch.rand(()).item())
+        return Measured({"x": 2.0 if control else 0.5})
+
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    judge(made(0, 0, experiment=noisy), fast=True)
+    judge(made(0, 0, experiment=noisy), fast=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert len(set(seen)) == 1, "every run starts from the same random state"
+
+
+def test_pictures_show_the_control_on_the_same_scale() -> None:
+    picture = judge(made(0.5, 2.0), True, draw).picture
+    assert picture is not None
+    assert picture.startswith("<svg")
+    assert picture.count('id="axes_') == 3  # two of the experiment, one of the control
+    assert draw(made(0.5, 2.0), Measured({"x": 1.0}), Measured({"x": 1.0})) is None
+
+
+def test_run_keeps_what_it_has(tmp_path: Path) -> None:
+    index = {"a": made(0.5, 2.0), "b": made(1.5, 2.0, name="b")}
+    told: list[tuple[str, int, int]] = []
+    seen = claims.run(["b", "a"], True, tmp_path, lambda *where: told.append(where), index)
+    assert [v.verdict for v in seen] == ["not held", "held"]
+    assert told == [("b", 1, 2), ("a", 2, 2)]
+    content = json.loads((tmp_path / "verdicts.json").read_text())
+    assert {name: v["verdict"] for name, v in content["verdicts"].items()} == {"a": "held", "b": "not held"}
+    assert content["command"] == "steepest claims --fast"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["date"])
+    keep(tmp_path / "verdicts.json", [replace(seen[0], numbers={"x": 1 / 3})], "again")
+    assert recorded(tmp_path / "verdicts.json")["verdicts"]["b"]["numbers"] == {"x": 0.333333}
+    with pytest.raises(KeyError, match="no claim is called 'c'"):
+        claims.run(["c"], claims=index)
+
+
+def test_the_page_holds_everything(tmp_path: Path) -> None:
+    def broken(fast: bool, control: bool) -> Measured:
+        raise ZeroDivisionError("a < b")
+
+    index = {"a": made(0.5, 2.0), "b": made(1.5, 2.0, name="b"), "c": made(0, 0, name="c", experiment=broken)}
+    path = claims.report(claims.run(None, True, claims=index), tmp_path, index)
+    page = path.read_text(encoding="utf-8")
+    assert path == tmp_path / "claims.html"
+    assert "1 of 3 claims held, 1 did not, 1 could not be tested" in page
+    assert page.count("<svg") == 2
+    assert "Foret et al. (2021)" in page
+    assert "https://arxiv.org/abs/2010.01412" in page
+    assert "a &lt; b" in page, "text is escaped"
+    assert not re.search(r"(?:src|href)=\"(?!#|https://)", page), "nothing is fetched from elsewhere"
+
+
+def test_headline() -> None:
+    one = Verdict("a", "held", {}, {}, "", 1.0)
+    assert headline([one]) == "1 of 1 claim held"
+    assert headline([one, replace(one, verdict="not tested")]) == "1 of 2 claims held, 1 could not be tested"
+
+
+def test_numbers_are_short() -> None:
+    assert [short(x) for x in (1.0, 0.12345, 3e18, -0.95, 1e-6)] == ["1", "0.123", "3e+18", "-0.95", "1e-06"]
+
+
+def test_reach_interpolates() -> None:
+    assert reach([4.0, 2.0, 1.0], 3.0) == pytest.approx(0.5)
+    assert reach([4.0, 2.0, 1.0], 1.0) == pytest.approx(1.0)
+    assert reach([4.0, 2.0, 1.0], 0.5) == 1.1
+    assert reach([4.0, 2.0], 5.0) == 0.5

@@ -1,0 +1,37 @@
+"""What all tests share: helpers are imported as ``tests.<folder>.<file>``, one thread, and slow tests only if asked for.
+
+``pytest`` leaves out what is marked ``slow``; ``pytest -m slow`` runs that alone, ``pytest -m ""`` leaves that choice to
+the marker expression and runs everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+pytest.register_assert_rewrite("tests.contract")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless a marker expression or a single test was asked for."""
+    if any(str(arg).startswith("-m") for arg in config.invocation_params.args):
+        return
+    if all("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tensors of tests are tiny; threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,156 @@
+"""The rows of the contract: a small setting for each named method, and the exceptions, each with its reason.
+
+A method without a row is an error: whoever adds one says here how to run it on a model of sixty weights.  An exception
+is run like everything else and must fail, so that one which is no longer needed is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import steepest
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a method is run in small, and what is particular about it.
+
+    Args:
+        small: arguments of the constructor.
+        steps: enough of them to descend.
+        whole: why parameters are not independent of each other, if they are not.
+        shaped: why a tensor's shape matters beyond its elements, if it does.
+        counts: how many moves one step counts.
+    """
+
+    small: Mapping[str, Any]
+    steps: int = 20
+    whole: str = ""
+    shaped: str = ""
+    counts: int = 1
+
+
+def _row(steps: int = 20, whole: str = "", shaped: str = "", counts: int = 1, **small: Any) -> Row:
+    return Row(small, steps, whole, shaped, counts)
+
+
+_SUM = "one step size from sums over all tensors"
+_LOSS = "one step size from the loss and sums over all tensors"
+
+ROWS: dict[str, Row] = {
+    "ADOPT": _row(lr=0.03, weight_decay=0.1),
+    "AMSGrad": _row(lr=0.03, weight_decay=0.1),
+    "AdaBelief": _row(lr=0.03, weight_decay=0.1),
+    "Adam": _row(lr=0.03, weight_decay=0.1),
+    "AdamW": _row(lr=0.03, weight_decay=0.1),
+    "CAdamW": _row(lr=0.03, weight_decay=0.1),
+    "CLion": _row(lr=0.01, weight_decay=0.1),
+    "CompressedSGD": _row(lr=0.1, keep=0.3),
+    "DAdaptAdam": _row(lr=0.3, d0=1e-3, weight_decay=0.1, whole=_SUM),
+    "DAdaptSGD": _row(d0=1e-2, weight_decay=0.1, whole=_SUM),
+    "DoG": _row(reps_rel=1e-2, weight_decay=0.1, whole=_SUM),
+    "ExtraAdam": _row(lr=0.03, counts=2),
+    "ExtraSGD": _row(lr=0.1, counts=2),
+    "FRUGAL": _row(lr=0.02, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
+    "GaLore": _row(lr=0.05, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
+    "Lion": _row(lr=0.01, weight_decay=0.1),
+    "LookaheadAdamW": _row(lr=0.03, k=3, whole="the clock of synchronisation is the group's"),
+    "MARS": _row(lr=0.03, weight_decay=0.1),
+    "MeZO": _row(lr=0.01, weight_decay=0.1, steps=100, whole="one slope along a direction through all tensors"),
+    "NAdam": _row(lr=0.03, weight_decay=0.1),
+    "OptimisticAdam": _row(lr=0.02),
+    "OptimisticSGD": _row(lr=0.05),
+    "PoNoS": _row(whole=_LOSS),
+    "ProjectedSGD": _row(lr=0.1, lower=-0.5, upper=0.5),
+    "ProxSGD": _row(lr=0.1, l1=0.01),
+    "SAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole="the radius is a norm over all tensors"),
+    "SGD": _row(lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.1),
+    "SLS": _row(eta_max=2.0, batches_per_epoch=5, whole=_LOSS),
+    "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
+    "SignSGD": _row(lr=0.01),
+    "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One method as the laws see it; call it with parameters to make the optimizer."""
+
+    name: str
+    make: Callable[..., steepest.Optimizer]
+    row: Row = field(default_factory=lambda: Row({}))
+    closure: bool = False
+    forwards: int = 1
+    backwards: int = 1
+    searches: bool = False
+    uses_loss: bool = False
+    state_bytes: float | None = None
+
+    def __call__(self, params: Any, **options: Any) -> steepest.Optimizer:
+        return self.make(params, **{**self.row.small, **options})
+
+
+def _case(name: str) -> Case:
+    known = steepest.methods[name]
+    return Case(name, known.make, ROWS.get(name, Row({})), known.closure, known.forwards, known.backwards,
+                name in ("SLS", "PoNoS"), name in ("SLS", "PoNoS", "SPS", "MeZO"), known.state_bytes)  # fmt: skip
+
+
+CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
+
+#: law -> method -> why the law does not hold for it
+_BLIND = "no gradient says which parameters the loss depends on: all are perturbed, as in the paper"
+_PIECES = "each process compresses its own shard, which keeps as much but not the same"
+EXCEPTIONS: dict[str, dict[str, str]] = {
+    "without_a_gradient_nothing_moves": {"MeZO": _BLIND},
+    "steps_are_counted_per_parameter": {"MeZO": _BLIND},
+    "lr_zero_is_no_move": {
+        "ProjectedSGD": "the projection is done whatever lr is",
+        "SimplexSGD": "the projection is done whatever lr is",
+    },
+    "a_group_goes_as_it_would_alone": {"FRUGAL": "random columns are drawn by the parameter's place among all"},
+    "lifts_agree": {"SimplexSGD": "rows are sorted, so no lift but the eager one can run it"},
+    "auto_is_quiet_and_quick": {"SimplexSGD": "rows are sorted, so there is no printed loop"},
+    "guard_lets_nothing_in-gradient-nan-1": {"SignSGD": "the sign of NaN is 0, so there is nothing to guard"},
+    "guard_lets_nothing_in-gradient-inf-1": {
+        "ProjectedSGD": "infinity is projected to the side of the box, so there is nothing to guard",
+        "SignSGD": "the sign of infinity is 1, so there is nothing to guard",
+        "SimplexSGD": "minus infinity is projected to 0, so there is nothing to guard",
+    },
+    "weights_may_be_cast-float64": {"MeZO": "directions for float64 weights are drawn in float64, which are others"},
+    "two_processes-fsdp": {"CompressedSGD": _PIECES},
+    "two_processes-resumed": {"CompressedSGD": _PIECES},
+    "two_processes-spoiled": {"CompressedSGD": _PIECES},
+    "propagate_means_what_torch_does": {"SignSGD": "the sign of NaN is 0"},
+}
+
+#: law -> method (or "*") -> relative tolerance, and why results are not equal to the bit
+_SUMMED = "the loss is summed in another order, and the step is a multiple of the loss"
+_PROBED = "rounding of the loss is divided by the radius 1e-3"
+_IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=True) is exact"
+_ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
+_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
+          "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
+LOOSE: dict[str, dict[str, tuple[float, str]]] = {
+    "micro_batches_add_up": {"*": (1e-5, "the sum over rows is taken in another order"), "MeZO": (1e-3, _PROBED)},
+    "lr_zero_is_no_move": {"MeZO": (1e-6, _IN_PLACE)},
+    "raise_means_nothing_changed": {"MeZO": (1e-6, _IN_PLACE)},
+    "skip_means_it_never_was": {"MeZO": (1e-4, _IN_PLACE + ", which is divided by the radius 1e-3 later")},
+    "a_closure_that_raises_changes_nothing": {"MeZO": (1e-6, _IN_PLACE)},
+    "the_loss_comes_back": {"MeZO": (1e-4, "the mean of the losses on both sides, at distance 1e-3")},
+    "dropout_is_replayed_and_norms_count_once": {"MeZO": (1e-2, "its first question is asked at x + radius z")},
+    "lifts_agree": {
+        **dict.fromkeys(_ROOTS, (2e-6, _ROOT)),
+        "MARS": (2e-6, "eagerly the norm is a float32 sum"),
+        "DAdaptSGD": (1e-6, "float64 sums over pieces of another length"),
+        "DoG": (1e-6, "float64 sums over pieces of another length"),
+    },
+    "two_processes": {"MeZO": (2e-3, _PROBED)},
+    "tensors_may_be_changed_by_hand-relay": {
+        "*": (1e-5, "matrices laid out otherwise are multiplied in another order"),
+        "MeZO": (2e-3, _PROBED),
+    },
+    "strides_change_nothing": {"MeZO": (1e-3, _PROBED), "PoNoS": (1e-5, _SUMMED), "SPS": (1e-5, _SUMMED)},
+}

@@ -1,0 +1,143 @@
+"""Laws of lifts and codecs: who runs the maps and how state is stored changes rounding at most."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import steepest
+from steepest.core import codec as codecs
+from steepest.core.native import CHUNK
+from steepest.core.pieces import PIECE
+from tests.contract.case import Case
+from tests.contract.law import different, finite, frozen, law, one_gradient, same, states, tolerance
+from tests.contract.world import Bowl, World, ask, start, walk
+
+#: marks of laws that compile with torch; its inductor uses what torch itself calls deprecated
+SLOW = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")]
+
+BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1 + 4 / 256}
+
+
+@law(*codecs.CODECS)
+def lifts_agree(case: Case, codec: str) -> None:
+    """The printed loop and the eager lift leave the same weights and the same codes, across all chunks and pieces."""
+    loose = tolerance(case, "lifts_agree")
+    size = PIECE + 5 if codec == "float32" else CHUNK + 3
+    ends, kept = [], []
+    for lift in ("eager", "native"):
+        world, long = World(), nn.Parameter(torch.randn(size, generator=torch.Generator().manual_seed(0)))
+        bowl, opt = Bowl(long), case([*world.params(), long], lift=lift, codec=codec)
+
+        def loss(t: int, world: World = world, bowl: Bowl = bowl) -> Tensor:
+            return world.loss(t) + bowl.mean(t)
+
+        for t in range(5):
+            ask(case, opt, partial(loss, t))
+        ends.append([*world.weights(), long.detach()])
+        kept.append(frozen(opt))
+    same(ends[1], ends[0], loose=loose)
+    same(kept[1], kept[0], loose=loose)
+
+
+@law(concerns=one_gradient)
+def threads_change_nothing(case: Case) -> None:
+    """A sum over chunks is added up in order: one thread or two leave the same bits."""
+    x = torch.randn(9 * CHUNK + 7, generator=torch.Generator().manual_seed(0))
+    before, ends = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            p = nn.Parameter(x.clone())
+            opt = case([p])
+            for t in range(3):
+                p.grad = (x + t).sin() * 1e-2
+                opt.step()
+            ends.append(p.detach())
+    finally:
+        torch.set_num_threads(before)
+    same(*ends)
+
+
+@law()
+def auto_is_quiet_and_quick(case: Case) -> None:
+    """``lift="auto"`` prints every method that can be printed, without a warning, and says nothing about the others."""
+    world, opt = start(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        walk(case, world, opt, 2)
+    assert {type(kernel).__name__ for kernel in opt._kernels.values()} == {"Printed"}
+
+
+@law(concerns=lambda case: case.name in ("AdamW", "Lion", "MARS"), slow=True)
+def inductor_agrees(case: Case) -> None:
+    """``torch.compile`` leaves the same weights up to rounding, and compiles nothing twice under a changing lr."""
+    ends = []
+    for lift in ("eager", "inductor"):
+        world, opt = start(case, lift=lift)
+        walk(case, world, opt, 3)
+        with patch("torch._dynamo.config.error_on_recompile", True):
+            for t in range(3, 6):
+                opt.param_groups[0]["lr"] *= 0.9
+                ask(case, opt, partial(world.loss, t))
+        ends.append(world.weights())
+    same(ends[1], ends[0], loose=1e-5)
+
+
+def _large(case: Case, codec: str, steps: int = 3) -> tuple[nn.Parameter, steepest.Optimizer]:
+    """A vector long enough for bytes per element to be counted."""
+    p = nn.Parameter(torch.randn(1024, generator=torch.Generator().manual_seed(0)))
+    bowl, opt = Bowl(p), case([p], codec=codec)
+    for t in range(steps):
+        ask(case, opt, partial(bowl.mean, t))
+    return p, opt
+
+
+@law(*codecs.CODECS)
+def state_takes_the_bytes_it_promises(case: Case, codec: str) -> None:
+    """4, 2 or 1 + 4/256 bytes an element for each state, except for those that are declared exact."""
+    _, opt = _large(case, codec)
+    found = sum(s.numel() * s.element_size() for s in states(opt)) / 1024
+    specs = [spec for part in opt.parts() for spec in part.state.values()]
+    memory = 4.0 * (case.name == "CompressedSGD")  # what was not sent
+    assert found == sum(4.0 if spec.exact else BYTES[codec] for spec in specs) + memory
+    if codec == "float32" and not opt.defaults.get("momentum"):  # the table counts SGD without it
+        assert case.state_bytes in (None, found)
+
+
+@law("bfloat16", "int8")
+def descent_survives_rounding(case: Case, codec: str) -> None:
+    """With compressed state training still descends, nearly as far as with full state."""
+    full, ours = start(case)
+    world, opt = start(case, codec=codec)
+    begin = world.overall()
+    walk(case, full, ours, case.row.steps)
+    walk(case, world, opt, case.row.steps)
+    assert finite([*world.weights(), *states(opt)])
+    gain, kept = begin - full.overall(), begin - world.overall()
+    assert kept > 0.8 * gain > 0
+
+
+@law("bfloat16", "int8")
+def rounding_differs_between_steps_and_tensors(case: Case, codec: str) -> None:
+    """Two equal tensors round with bits of their own, the same in every run."""
+    runs = []
+    for _ in range(2):
+        x = torch.randn(300, generator=torch.Generator().manual_seed(1))
+        a, b = nn.Parameter(x.clone()), nn.Parameter(x.clone())
+        opt = case([a, b], codec=codec)
+
+        def loss(t: int, left: Bowl = Bowl(a), right: Bowl = Bowl(b)) -> Tensor:  # noqa: B008 -- of this round
+            return left.mean(t) + right.mean(t)
+
+        for t in range(3):
+            ask(case, opt, partial(loss, t))
+        runs.append(frozen(opt))
+        rounded = [n for part in opt.parts() for n, spec in part.state.items() if not spec.exact]
+        assert all(different([opt.state[a][n]], [opt.state[b][n]]) for n in rounded)
+    same(*runs)

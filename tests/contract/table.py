@@ -1,0 +1,37 @@
+"""The table: all laws, whatever file they stand in, times all methods they concern."""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+from tests.contract import (
+    law_closure,
+    law_fault,
+    law_gradient,
+    law_hand,
+    law_hyper,
+    law_resume,
+    law_shape,
+    law_storage,
+)
+from tests.contract.case import CASES, EXCEPTIONS
+from tests.contract.law import LAWS
+
+FILES = (law_gradient, law_shape, law_resume, law_hand, law_hyper, law_closure, law_fault, law_storage)
+
+
+def rows() -> list[ParameterSet]:
+    """law, method, variant; an exception is marked with its reason and must fail."""
+    table = []
+    for law in LAWS.values():
+        for variant in law.variants or ("",):
+            for name, case in CASES.items():
+                if not law.concerns(case):
+                    continue
+                words = [law.name, variant, name] if variant else [law.name, name]
+                reason = EXCEPTIONS.get(law.name, {}).get(name) or EXCEPTIONS.get(f"{law.name}-{variant}", {}).get(name)
+                marks = [pytest.mark.xfail(reason=reason)] if reason else []
+                marks += law_storage.SLOW if law.slow else []
+                table.append(pytest.param(law.name, name, variant, marks=marks, id="-".join(words)))
+    return table

@@ -1,0 +1,74 @@
+"""Two processes equal one: replicas, shards of uneven sizes, a checkpoint in between, a NaN on one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
+
+from tests.contract import ranks
+from tests.contract.case import CASES, EXCEPTIONS, LOOSE
+from tests.contract.law import same
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch was built without gloo")
+
+#: the global mean is the mean of two means, taken in another order
+ROUNDING = 2e-5
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What two processes found, by mode and method."""
+    folder = tmp_path_factory.mktemp("ranks")
+    spawn(ranks.job, (str(folder),), nprocs=ranks.WORLD)
+    first, second = (torch.load(Path(folder) / f"rank{rank}.pt") for rank in range(ranks.WORLD))
+    assert first.keys() == second.keys()
+    return {key: second[key] if isinstance(second[key], str) else first[key] for key in first}
+
+
+def _marks(mode: str, name: str) -> list[pytest.MarkDecorator]:
+    reason = EXCEPTIONS.get(f"two_processes-{mode}", {}).get(name)
+    return [pytest.mark.xfail(reason=reason)] if reason else []
+
+
+@pytest.mark.parametrize(
+    ("mode", "method"),
+    [pytest.param(mode, name, marks=_marks(mode, name), id=f"{mode}-{name}") for mode in ranks.MODES for name in CASES],
+)
+def test_two_processes_are_one(results: dict[str, Any], mode: str, method: str) -> None:
+    found = results[f"{mode}-{method}"]
+    assert not isinstance(found, str), found
+    loose = LOOSE["two_processes"].get(method, (ROUNDING, ""))[0]
+    same(found, ranks.alone(CASES[method], skip=2 if mode in ("spoiled", "lost") else -1), loose=loose)
+
+
+def test_the_channel_works_inside_ddp(results: dict[str, Any]) -> None:
+    """Each process sends the largest entries of its own gradient and memory; all of them hear the average."""
+    found = results["sent"]
+    assert not isinstance(found, str), found
+    model = ranks.Uneven()
+    memory = [[torch.zeros_like(p) for p in model.parameters()] for _ in range(ranks.WORLD)]
+    for t in range(ranks.STEPS):
+        heard = [torch.zeros_like(p) for p in model.parameters()]
+        for rank in range(ranks.WORLD):
+            x, y = ranks.batch(t, rank)
+            gradients = torch.autograd.grad((model(x) - y).square().mean() / 2, list(model.parameters()))
+            for k, g in enumerate(gradients):
+                heard[k] += _largest(g, memory[rank], k) / ranks.WORLD
+        with torch.no_grad():
+            for p, d in zip(model.parameters(), heard, strict=True):
+                p.sub_(0.1 * d)
+    same(found, ranks.whole(model), loose=ROUNDING)
+
+
+def _largest(g: Tensor, memory: list[Tensor], k: int) -> Tensor:
+    wanted = g + memory[k]
+    count = max(1, round(0.3 * g.numel()))
+    least = wanted.abs().flatten().sort().values[-count]
+    kept = torch.where(wanted.abs() >= least, wanted, 0.0)
+    memory[k] = wanted - kept
+    return kept

@@ -1,0 +1,210 @@
+"""Laws of step sizes: they know the units of f and x, keep the inequality they promise, and never lose what they learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import steepest
+from steepest import direction as D
+from steepest import stepsize as S
+from tests.laws.common import few, matrices, positive, streams, vectors, walk
+
+Loss = Callable[[Tensor], Tensor]
+
+
+def descend(
+    step_size: S.StepSize, loss: Loss, start: Tensor, steps: int = 6, **options: Any
+) -> tuple[list[Tensor], Any]:
+    """The points of a run, the start first, and the optimizer."""
+    x = nn.Parameter(start.clone())
+    opt, points = steepest.Optimizer([x], step_size=step_size, lift="eager", **options), [start]
+    for _ in range(steps):
+        opt.step(lambda: loss(x))
+        points.append(x.detach().clone())
+    return points, opt
+
+
+def bowl(seed: int, power: int = 0) -> Loss:
+    """A convex loss that is not a quadratic, times a power of two."""
+    A, b = matrices(6, 3, seed), matrices(6, 1, seed + 1).reshape(-1)
+    return lambda x: (torch.sqrt(1 + (A @ x - b).square()) - 1).sum() * 2.0**power
+
+
+SEEDS = st.integers(0, 50)
+POWERS = st.integers(-20, 20)
+
+# ---- units -------------------------------------------------------------------------------------------------------------
+
+UNITLESS: dict[str, Callable[[int], S.StepSize]] = {
+    "SPS": lambda power: S.SPS(eta_max=float("inf")),
+    "SPS with f*": lambda power: S.SPS(eta_max=float("inf"), f_star=-0.5 * 2.0**power),
+    "SPS with growth": lambda power: S.SPS(eta_max=float("inf"), growth=1.25),
+    "SLS": lambda power: S.SLS(eta_max=4.0 * 2.0**-power, shrink=0.5),
+    "PoNoS": lambda power: S.PoNoS(eta_max=1e9 * 2.0**-power),
+    "DoG": lambda power: S.DoG(reps_rel=0.01, G0=0.0),
+    "D-Adaptation": lambda power: S.DAdaptSGD(d0=0.01),
+}
+
+
+@pytest.mark.parametrize("make", UNITLESS.values(), ids=UNITLESS)
+@few
+@given(seed=SEEDS, power=POWERS)
+def test_the_unit_of_the_loss_does_not_matter(make: Callable[[int], S.StepSize], seed: int, power: int) -> None:
+    """f → cf: g grows by c, η falls by c, x goes the same way, to the bit for powers of two."""
+    start = matrices(3, 1, seed + 2).reshape(-1)
+    a, _ = descend(make(0), bowl(seed), start)
+    b, _ = descend(make(power), bowl(seed, power), start)
+    assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+    assert not torch.equal(a[0], a[-1])
+
+
+@few
+@given(seed=SEEDS, power=st.integers(-5, 5))
+def test_d_adapted_adam_without_eps_knows_no_unit_of_the_loss(seed: int, power: int) -> None:
+    inner, start = D.Adam(eps=0.0, bias_correction=False), matrices(3, 1, seed).reshape(-1)
+    a, _ = descend(S.DAdaptAdam(d0=0.01), bowl(seed), start, direction=inner)
+    b, _ = descend(S.DAdaptAdam(d0=0.01), bowl(seed, power), start, direction=inner)
+    assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+LENGTHS: dict[str, Callable[[float, Tensor], S.StepSize]] = {
+    "SPS": lambda scale, start: S.SPS(eta_max=float("inf")),
+    "PoNoS": lambda scale, start: S.PoNoS(eta_max=1e12),
+    "SLS": lambda scale, start: S.SLS(eta_max=4.0 * scale**2, shrink=0.5),
+    # r_ε = ρ_ε(1 + ‖x₀‖) has a 1 in it: the same r_ε, in the new unit
+    "DoG": lambda scale, start: S.DoG(G0=0.0, reps_rel=0.01 * scale * (1 + float(start.norm()))
+                                      / (1 + scale * float(start.norm()))),
+    "D-Adaptation": lambda scale, start: S.DAdaptSGD(d0=0.01 * scale),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", LENGTHS.values(), ids=LENGTHS)
+@few
+@given(seed=SEEDS, power=st.integers(-6, 6))
+def test_the_unit_of_length_does_not_matter(make: Callable[[float, Tensor], S.StepSize], seed: int, power: int) -> None:
+    """x → sx: g falls by s, η grows by s², and the path is the same, s times as large."""
+    scale, start, loss = 2.0**power, matrices(3, 1, seed + 2).reshape(-1), bowl(seed)
+    a, _ = descend(make(1.0, start), loss, start)
+    b, _ = descend(make(scale, start), lambda x: loss(x / scale), start * scale)
+    assert all(torch.allclose(p * scale, q, rtol=1e-9, atol=1e-9 * scale) for p, q in zip(a, b, strict=True))
+
+
+# ---- promises ----------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(seed=SEEDS, c=st.sampled_from([0.1, 0.5, 0.9]))
+def test_armijo_holds_where_sls_stops_and_not_before(seed: int, c: float) -> None:
+    """f(x⁺) ≤ f(x) - cη‖g‖², and the trial before was too long."""
+    loss, start = bowl(seed), matrices(3, 1, seed).reshape(-1)
+    points, opt = descend(S.SLS(c=c, eta_max=100.0, shrink=0.5, reset="max"), loss, start, steps=1)
+    g = torch.func.grad(loss)(start)
+    eta = opt.param_groups[0]["eta_prev"]
+    assert torch.allclose(points[1], start - eta * g, rtol=1e-14)
+    assert loss(points[1]) <= loss(start) - c * eta * g @ g + 1e-14
+    if eta < 100:
+        assert loss(start - 2 * eta * g) > loss(start) - c * 2 * eta * g @ g
+
+
+@few
+@given(seed=SEEDS)
+def test_the_reference_of_ponos_bounds_every_loss(seed: int) -> None:
+    """f(x⁺) < C, and C falls: what a nonmonotone search promises on one batch."""
+    loss, x = bowl(seed), nn.Parameter(matrices(3, 1, seed).reshape(-1))
+    opt, references = steepest.PoNoS([x]), [float("inf")]
+    for _ in range(8):
+        opt.step(lambda: loss(x))
+        references.append(opt.param_groups[0]["C"])
+        assert loss(x) <= references[-1]
+    assert references == sorted(references, reverse=True)
+
+
+@few
+@given(x=vectors(), c=st.sampled_from([0.5, 1.0]))
+def test_polyak_knows_the_way_on_a_ball(x: Tensor, c: float) -> None:
+    """f = ‖x‖²/2: gap/‖g‖² is ½, so c = ½ goes to the minimum at once, c = 1 half way."""
+    points, _ = descend(S.SPS(c=c), lambda p: p @ p / 2, x, steps=1)
+    assert torch.allclose(points[1], x * (1 - 0.5 / c), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("make", [S.DAdaptSGD, S.DAdaptAdam])
+@few
+@given(gs=streams(length=8))
+def test_the_distance_never_falls(make: Callable[[], S.StepSize], gs: list[Tensor]) -> None:
+    distances = []
+    for n in range(1, len(gs) + 1):
+        x = nn.Parameter(torch.zeros_like(gs[0]))
+        opt = steepest.Optimizer([x], direction=D.Adam(bias_correction=False), step_size=make(), lift="eager")
+        for g in gs[:n]:
+            opt.step(lambda g=g: (g * x).sum())  # type: ignore[misc]
+        distances.append(opt.param_groups[0]["distance"])
+    assert distances == sorted(distances)
+    assert distances[0] == 1e-6
+
+
+@few
+@given(gs=streams(length=6), reps=st.sampled_from([1e-6, 0.1, 1.0]))
+def test_dog_is_a_distance_over_gradients(gs: list[Tensor], reps: float) -> None:
+    """η_t = r̄_t/√G_t from what can be seen: the points and the gradients."""
+    points = [torch.zeros_like(gs[0]), *walk(steepest.DoG, gs, reps_rel=reps, G0=1.0)]
+    far, total = reps, 1.0
+    for t, g in enumerate(gs):
+        far, total = max(far, float(points[t].norm())), total + float(g @ g)
+        assert torch.allclose(points[t + 1], points[t] - far / total**0.5 * g, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.DAdaptSGD])
+@few
+@given(seed=SEEDS, lr=positive)
+def test_lr_multiplies(make: Callable[[], S.StepSize], seed: int, lr: float) -> None:
+    """One step is lr times as long; a search may shorten it further, along the same line."""
+    loss, start = bowl(seed), matrices(3, 1, seed).reshape(-1)
+    whole = descend(make(), loss, start, steps=1)[0][1] - start
+    part = descend(make(), loss, start, steps=1, lr=lr)[0][1] - start
+    if isinstance(make(), S.LineSearch):
+        ratio = float(part.norm() / whole.norm())
+        assert torch.allclose(part, whole * ratio, rtol=1e-10, atol=1e-12)
+        assert loss(start + part) < loss(start)
+    else:
+        assert torch.allclose(part, whole * lr, rtol=1e-12, atol=1e-14)
+
+
+# ---- company -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [D.AdaBelief, D.Adopt, D.Lion, D.Momentum, D.Direction, D.NAdam])
+def test_weighing_step_sizes_want_a_direction_that_weighs(make: Callable[[], D.Direction]) -> None:
+    """D-Adaptation for Adam enters the first moment; a direction that does not let it in would take whole steps."""
+    with pytest.raises(ValueError, match="DAdaptAdam"):
+        steepest.Optimizer([nn.Parameter(torch.ones(2))], direction=make(), step_size=S.DAdaptAdam())
+
+
+@pytest.mark.parametrize("make", [lambda: D.Adam(bias_correction=False), lambda: D.AMSGrad(bias_correction=False),
+                                  lambda: D.Cautious(D.Adam(bias_correction=False))])  # fmt: skip
+@few
+@given(gs=streams(length=3))
+def test_weighed_directions_move_by_the_distance(make: Callable[[], D.Direction], gs: list[Tensor]) -> None:
+    """In units of d₀: doubling it doubles the first moves, which are of its size."""
+    one, two = (walk(steepest.Optimizer, gs, direction=make(), step_size=S.DAdaptAdam(d0=d0)) for d0 in (1e-6, 2e-6))
+    assert all(torch.allclose(2 * p, q, rtol=1e-12, atol=0) for p, q in zip(one, two, strict=True))
+    assert one[-1].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.DAdaptSGD])
+@pytest.mark.parametrize("inner", [D.Adam, D.AdaBelief, D.Lion, D.Momentum, lambda: D.Mars(D.Adam())])
+def test_step_sizes_go_with_every_direction(make: Callable[[], S.StepSize], inner: Callable[[], D.Direction]) -> None:
+    """They can be put together and move; Armijo's search never lets the loss rise, whatever it searches along."""
+    loss, start = bowl(0), matrices(3, 1, 0).reshape(-1)
+    points, _ = descend(make(), loss, start, steps=20, direction=inner())
+    assert all(torch.isfinite(p).all() for p in points)
+    assert not torch.equal(points[-1], start)
+    if isinstance(make(), S.SLS):
+        losses = [float(loss(p)) for p in points]
+        assert losses == sorted(losses, reverse=True)

@@ -1,0 +1,178 @@
+"""Where torch has the method, ours is torch's: the same weights, and the same checkpoints in both directions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import steepest
+from tests.oracle.problems import Net, Vector, gap, join
+
+STEPS = 50
+
+
+class Pair(NamedTuple):
+    """Our class and torch's, and options that both understand."""
+
+    ours: Callable[..., Any]
+    torch: Callable[..., Any]
+    options: dict[str, Any]
+    only_torch: dict[str, Any] = {}
+
+    @property
+    def id(self) -> str:
+        return " ".join([self.ours.__name__, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+class NAdam64(torch.optim.NAdam):
+    """torch's, with the product of its momenta in float64: it keeps it in the default type, seven digits."""
+
+    def step(self, closure: Any = None) -> Any:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            return super().step(closure)
+        finally:
+            torch.set_default_dtype(before)
+
+
+SGD, ADAM = (steepest.SGD, torch.optim.SGD), (steepest.Adam, torch.optim.Adam)
+PAIRS = [
+    Pair(*SGD, {"lr": 0.2}),
+    Pair(*SGD, {"lr": 0.2, "weight_decay": 0.1, "maximize": True}),
+    Pair(*SGD, {"lr": 0.1, "momentum": 0.9}),
+    Pair(*SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.4, "weight_decay": 0.1}),
+    Pair(*SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True, "weight_decay": 0.1}),
+    Pair(*SGD, {"lr": 0.05, "momentum": 0.8, "maximize": True}),
+    Pair(*ADAM, {"lr": 0.03}),
+    Pair(*ADAM, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.1}),
+    Pair(*ADAM, {"lr": 0.03, "betas": (0.0, 0.9), "maximize": True}),
+    Pair(steepest.AMSGrad, torch.optim.Adam, {"lr": 0.03, "betas": (0.7, 0.9), "weight_decay": 0.1}, {"amsgrad": True}),
+    Pair(steepest.AMSGrad, torch.optim.Adam, {"lr": 0.03, "eps": 1e-4, "maximize": True}, {"amsgrad": True}),
+    Pair(steepest.NAdam, NAdam64, {"lr": 0.03}),
+    Pair(steepest.NAdam, NAdam64, {"lr": 0.03, "betas": (0.7, 0.9), "momentum_decay": 0.5, "weight_decay": 0.1}),
+    Pair(steepest.NAdam, NAdam64, {"lr": 0.03, "betas": (0.0, 0.9), "maximize": True}),
+    Pair(steepest.AdamW, torch.optim.AdamW, {"lr": 0.03}),
+    Pair(steepest.AdamW, torch.optim.AdamW, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.3}),
+]
+KEEPS = [p for p in PAIRS if p.ours is not steepest.SGD or "momentum" in p.options]
+
+
+class Training:
+    """A net that is trained by one optimizer; some tensors may have no gradient in some steps."""
+
+    def __init__(self, make: Callable[..., Any], late: Sequence[int] = (), **options: Any) -> None:
+        self.net = Net()
+        self.params = [nn.Parameter(torch.from_numpy(s.copy())) for s in self.net.start]
+        groups = [{"params": self.params[:2]}, {"params": self.params[2:], "lr": 2 * options["lr"]}]
+        self.opt, self.late = make(groups, **options), late
+
+    def run(self, first: int, last: int) -> list[Vector]:
+        """Steps first to last, with a learning rate that changes."""
+        points = []
+        for t in range(first, last + 1):
+            for group in self.opt.param_groups:
+                group["lr"] *= 1.1 if t % 3 else 0.7
+            self.opt.zero_grad()
+            self.net.torch_loss(self.params, t).backward()
+            if t <= 7:
+                for i in self.late:
+                    self.params[i].grad = None
+            self.opt.step()
+            points.append(join([p.detach().numpy() for p in self.params]))
+        return points
+
+    def continued_by(self, make: Callable[..., Any], **options: Any) -> Training:
+        """Another optimizer that goes on from this one's checkpoint, written to a file and read back as plain data."""
+        file = io.BytesIO()
+        torch.save({"opt": self.opt.state_dict(), "params": [p.detach() for p in self.params]}, file)
+        file.seek(0)
+        saved = torch.load(file, weights_only=True)
+        other = Training(make, self.late, **options)
+        with torch.no_grad():
+            for p, value in zip(other.params, saved["params"], strict=True):
+                p.copy_(value)
+        other.opt.load_state_dict(saved["opt"])
+        return other
+
+
+_KNOWN: dict[tuple[str, tuple[int, ...]], list[Vector]] = {}
+
+
+def reference(pair: Pair, late: tuple[int, ...]) -> list[Vector]:
+    """Torch's own run, made once."""
+    key = (f"{pair.options}{pair.only_torch}{pair.torch.__name__}", late)
+    if key not in _KNOWN:
+        _KNOWN[key] = Training(pair.torch, late, **pair.options, **pair.only_torch).run(1, STEPS)
+    return _KNOWN[key]
+
+
+@pytest.mark.parametrize("lift", ["eager", "auto"])
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
+def test_same_weights(pair: Pair, lift: str) -> None:
+    ours = Training(pair.ours, lift=lift, **pair.options).run(1, STEPS)
+    theirs = reference(pair, ())
+    assert gap(ours, theirs) < 1e-12
+    assert np.abs(ours[-1] - join(Net().start)).max() > 0.1
+
+
+@pytest.mark.parametrize(("saved_at", "late"), [(15, ()), (5, (1, 2)), (12, (1, 2))])
+@pytest.mark.parametrize("way", ["torch to ours", "ours to torch", "ours to torch to ours"])
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.id)
+def test_checkpoints(pair: Pair, way: str, saved_at: int, late: tuple[int, ...]) -> None:
+    """Saved and continued by the other as if nothing had happened; two tensors may begin as late as at step 8."""
+    sides = {"ours": (pair.ours, pair.options), "torch": (pair.torch, {**pair.options, **pair.only_torch})}
+    (make, options), *rest = [sides[name] for name in way.split(" to ")]
+    training = Training(make, late, **options)
+    points = training.run(1, saved_at)
+    for make, options in rest:
+        training = training.continued_by(make, **options)
+        points += training.run(len(points) + 1, len(points) + 8)
+    assert gap(points, reference(pair, late)[: len(points)]) < 1e-12
+
+
+@pytest.mark.parametrize("pair", KEEPS, ids=lambda pair: pair.id)
+def test_parameters_with_different_step_counts(pair: Pair) -> None:
+    """Two tensors get their first gradient at the eighth step; their moments are corrected by their own count."""
+    ours = Training(pair.ours, (1, 2), **pair.options).run(1, STEPS)
+    theirs = reference(pair, (1, 2))
+    assert gap(ours, theirs) < 1e-12
+
+
+@pytest.mark.parametrize("pair", KEEPS, ids=lambda pair: pair.id)
+def test_checkpoints_have_torchs_names(pair: Pair) -> None:
+    """Whoever reads torch's checkpoints reads ours: every name of torch's state and groups is there, of its shape."""
+    saved = []
+    for make, more in ((pair.ours, {}), (pair.torch, pair.only_torch)):
+        training = Training(make, **pair.options, **more)
+        training.run(1, 3)
+        saved.append(training.opt.state_dict())
+    ours, theirs = saved
+    for i, state in theirs["state"].items():
+        for name, value in state.items():
+            assert name in ours["state"][i], name
+            assert np.shape(ours["state"][i][name]) == np.shape(value)
+            assert np.allclose(ours["state"][i][name], value, rtol=1e-12)
+    for mine, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
+        assert set(other) <= set(mine)
+        assert {k: mine[k] for k in other if k != "params"} == {k: v for k, v in other.items() if k != "params"}
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_momentum_that_is_scheduled_away(nesterov: bool) -> None:
+    """With momentum 0 torch takes the gradient whole, dampened or not; the buffer waits."""
+    points = []
+    options: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if nesterov else {"momentum": 0.9, "dampening": 0.5}
+    for make in (steepest.SGD, torch.optim.SGD):
+        training = Training(make, lr=0.1, **options)
+        points.append(training.run(1, 5))
+        for group in training.opt.param_groups:
+            group["momentum"] = 0.0
+        points[-1] += training.run(6, 9)
+    assert gap(*points) < 1e-12
