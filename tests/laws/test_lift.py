@@ -52,13 +52,13 @@ def results(lift: str, body: Body, x: Tensor, g: Tensor, kinds: dict[str, str] |
     spec = Spec(rule, {"x": compute, "g": compute}, stored, list(H), True)
     program = trace(rule, ["x", "g", *names], list(H))
     kernel: Any = {"eager": lambda: make(spec, "eager", CPU), "native": lambda: Printed(spec, program),
-                   "pieces": lambda: Pieces(spec, program)}[lift]()  # fmt: skip
+                   "pieces": lambda: Pieces(spec, program, program)}[lift]()  # fmt: skip
     assert lift != "eager" or isinstance(kernel, Eager)
     state: dict[str, Any] = {}
     for n in names:
         state.update(create(n, x, stored[n], None))
-    table = Table([state], [len(x)], [len(x)], [3])
     y = x.clone()
+    table = Table([state], [len(x)], [len(x)], [3], ([y], [y.data_ptr()]))
     found = kernel.run(table, {"x": [x.clone()], "g": [g.clone()], "y": [y]}, dict(H), 11, None)
     return {**state, "x": y}, {} if found is None else dict(zip(kernel.sums, found.sum(0).tolist(), strict=True))
 
