@@ -120,6 +120,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "SimplexSGD": "minus infinity is projected to 0, so there is nothing to guard",
     },
     "weights_may_be_cast-float64": {"MeZO": "directions for float64 weights are drawn in float64, which are others"},
+    "a_scaler_changes_nothing": {"MeZO": "it has no gradients to scale, and step says so when it is given a scaler"},
     "two_processes-fsdp": {"CompressedSGD": _PIECES},
     "two_processes-resumed": {"CompressedSGD": _PIECES},
     "two_processes-spoiled": {"CompressedSGD": _PIECES},

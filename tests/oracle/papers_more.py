@@ -47,6 +47,17 @@ def extra_mezo(f: Problem, x: Vector, etas: Rates, trail: Trail, radius: float) 
         yield x
 
 
+def sam_on_losses(f: Problem, x: Vector, etas: Rates, trail: Trail, radius: float, rho: float) -> Path:
+    """SAM whose two gradients are both estimated, each with a direction of its own."""
+    for t, eta in enumerate(etas, 1):
+        asked = trail.asked[t - 1]
+        g = estimate(f, x, t, asked[:2], radius)
+        there = x + rho * g / math.sqrt(dot(g, g))
+        assert abs(dot(asked[0] - asked[1], asked[2] - asked[3])) < 0.99 * dot(asked[0] - asked[1], asked[0] - asked[1])
+        x = x - eta * estimate(f, there, t, asked[2:], radius)
+        yield x
+
+
 def subspace(G: Vector, rank: int, drawn: Vector, kind: str) -> Vector:
     """The projector P of a matrix of gradients, checked; its long side is the matrix's shorter side."""
     left = G.shape[0] <= G.shape[1]

@@ -100,6 +100,11 @@ def extra_two_point(params: Any, **options: Any) -> steepest.Optimizer:
     return steepest.Optimizer(params, point=point.ExtraGradient(), oracle=oracle.TwoPoint(radius=0.25), **options)
 
 
+def sam_on_losses(params: Any, **options: Any) -> steepest.Optimizer:
+    """SAM without a backward pass."""
+    return steepest.Optimizer(params, point=point.SAM(rho=0.3), oracle=oracle.TwoPoint(radius=0.25), **options)
+
+
 def searched(params: Any, by: stepsize.StepSize, **options: Any) -> steepest.Optimizer:
     """A step size along a momentum, which may point uphill."""
     return steepest.Optimizer(params, direction=D.Momentum(momentum=0.9), step_size=by, **options)
@@ -194,6 +199,7 @@ EDGES = [
     Row("FRUGAL", papers_more.low_rank, {**LOW, "rank": 1, "projection": "random", "rest": 0.0},
         {**LOW_TERMS, "rank": 1, "kind": "random", "rest": 0.0}, sees=True, on=SQUARE),
     Row(exact_two_point, papers_more.mezo, {}, {"radius": 0.25}, sees=True),
+    Row(sam_on_losses, papers_more.sam_on_losses, {}, {"radius": 0.25, "rho": 0.3}, sees=True),
     Row(extra_two_point, papers_more.extra_mezo, {}, {"radius": 0.25}, sees=True),
     Row("SPS", papers_more.sps, {"f_star": 0.4}, {"f_star": 0.4}, lr=1.0),  # some losses are below f*
     Row("SPS", papers_more.sps, {"f_star": 0.4, "growth": 1.5}, {"f_star": 0.4, "tau": 1.5}, lr=1.0),

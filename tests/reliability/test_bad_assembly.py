@@ -186,7 +186,7 @@ def test_what_torch_heeds_is_heeded_or_refused(what: str, where: str) -> None:
             opt = steepest.methods[name].make(ours, lr=0.1)
             opt.load_state_dict(other.state_dict())
     except (TypeError, ValueError) as error:
-        assert list(group)[-1] in str(error)
+        assert any(key in str(error) for key in group)
         return
     for g in gradients:
         theirs[0].grad, ours[0].grad = g.clone(), g.clone()

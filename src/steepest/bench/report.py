@@ -14,6 +14,7 @@ from markupsafe import Markup
 from steepest.bench import figures
 from steepest.bench.answer import Answer, chance, factor, number
 from steepest.bench.contestants import REFERENCE, Hyper
+from steepest.bench.errors import UsageError
 
 
 def _hyper(hyper: Hyper) -> str:
@@ -78,6 +79,12 @@ def write(answer: Answer, arguments: Sequence[str]) -> Path:
     """Writes `report.html` into the bench's folder, whole or not at all."""
     path = answer.settings.out / "report.html"
     draft = path.with_suffix(".part")
-    draft.write_text(render(answer, arguments), encoding="utf-8")
-    draft.replace(path)
+    text = render(answer, arguments)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{str(path)!r} cannot be written ({error}); the records are safe beside it: make room for "
+                         "the report and run again with --resume") from error  # fmt: skip
     return path

@@ -37,6 +37,10 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            columns = [row[1] for row in self._db.execute("PRAGMA table_info(runs)")]
+            if columns not in ([], ["id", "config", "record", "finished"]):  # somebody else's table: leave it alone
+                raise UsageError(f"{str(self.path)!r} is not a result store (its table runs has the columns "
+                                 f"{', '.join(columns)}); move it away or give another --out")  # fmt: skip
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_TABLES)
@@ -60,14 +64,21 @@ class Store:
     def put(self, run: Run, record: Record) -> None:
         """Keeps a finished run and drops its checkpoint, both or neither."""
         row = (run.id, json.dumps(asdict(run)), json.dumps(asdict(record)), time.time())
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", row)
             self._db.execute("DELETE FROM checkpoints WHERE id = ?", (run.id,))
             self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise self._full(error) from error
             raise
+
+    def _full(self, error: Exception) -> UsageError:
+        return UsageError(f"{str(self.path)!r} cannot be written ({error}); finished runs are kept: make room and go on "
+                          "with --resume")  # fmt: skip
 
     def get(self, run: Run) -> Record | None:
         """The record of a run, if it has finished."""
@@ -80,7 +91,10 @@ class Store:
 
     def put_checkpoint(self, run: Run, state: bytes) -> None:
         """Keeps the latest checkpoint of a run in progress."""
-        self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (run.id, state))
+        try:
+            self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (run.id, state))
+        except sqlite3.OperationalError as error:
+            raise self._full(error) from error
 
     def checkpoint(self, run: Run) -> bytes | None:
         """The latest checkpoint of a run, if there is one."""
@@ -90,7 +104,10 @@ class Store:
 
 def records_in(folder: Path) -> int:
     """How many records a folder has, without making or changing anything."""
-    if not (folder / NAME).is_file():
-        return 0
+    try:
+        if not (folder / NAME).is_file():
+            return 0
+    except OSError as error:
+        raise UsageError(f"--out {str(folder)!r} cannot be used ({error}); give a shorter or another one") from error
     with Store(folder) as store:
         return store.count()

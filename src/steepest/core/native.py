@@ -34,7 +34,7 @@ _VECTOR = {
     "tanh": "TANH({0})", "sign": "(T)(({0}>0)-({0}<0))", "where": "{0}!=0?{1}:{2}", "gt": "(T)({0}>{1})",
     "lt": "(T)({0}<{1})", "ge": "(T)({0}>={1})", "le": "(T)({0}<={1})", "eq": "(T)({0}=={1})", "ne": "(T)({0}!={1})",
     "maximum": "({0}>{1}||{0}!={0})?{0}:{1}", "minimum": "({0}<{1}||{0}!={0})?{0}:{1}",
-    "clamp": "{0}<{1}?{1}:({0}>{2}?{2}:{0})", "sq": "{0}*{0}", "pow": "POW({0},{1})", "and": "(T)({0}!=0&&{1}!=0)",
+    "clamp": "({0}<{1}?{1}:{0})>{2}?{2}:({0}<{1}?{1}:{0})", "sq": "{0}*{0}", "pow": "POW({0},{1})", "and": "(T)({0}!=0&&{1}!=0)",
     "or": "(T)({0}!=0||{1}!=0)", "not": "(T)({0}==0)", "isfinite": "(T)(FABS({0})<=MOST)",
 }  # fmt: skip
 
@@ -157,7 +157,8 @@ def emit(
 
     def scalar(a: str | float) -> str:
         if not isinstance(a, str):
-            return {torch.inf: "INFINITY", -torch.inf: "-INFINITY"}.get(a, repr(float(a)))
+            named = {"inf": "INFINITY", "-inf": "(-INFINITY)", "nan": "NAN"}
+            return named.get(repr(float(a)), f"({float(a)!r})")
         return "s_" + a
 
     source = []

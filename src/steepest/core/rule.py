@@ -129,26 +129,35 @@ _KNOWN = frozenset(
 )
 
 
+_TRUTH = frozenset("gt lt ge le eq ne and or not isfinite".split())
+_ARGUMENTS = {"where": 3, "clamp": 3} | dict.fromkeys(
+    "neg abs sqrt rsqrt reciprocal exp log tanh sign sq not isfinite sum".split(), 1
+)
+_POWERS = {0.5: "sqrt", -0.5: "rsqrt", 2.0: "sq", -1.0: "reciprocal"}  # as torch takes them
+
+
 class StandIn:
     """Stands for a tensor or a scalar while a rule is written down: every operation on it becomes a line."""
 
-    def __init__(self, program: Program, name: str, vector: bool, level: int = 0) -> None:
-        self._program, self._name, self._vector, self._level = program, name, vector, level
+    def __init__(self, program: Program, name: str, vector: bool, level: int = 0, truth: bool = False) -> None:
+        self._program, self._name, self._vector, self._level, self._truth = program, name, vector, level, truth
 
     def _record(self, what: str, args: tuple[Any, ...], named: dict[str, Any]) -> StandIn:
         what = _SAME.get(what, what)
-        if what in ("to", "float", "type_as"):
-            return self
         if what == "clamp":
             low, high = (*args[1:], None, None)[:2]
-            low, high = (
-                (named.pop("min", None) if low is None else low),
-                (named.pop("max", None) if high is None else high),
-            )
+            low = named.pop("min", None) if low is None else low
+            high = named.pop("max", None) if high is None else high
             args = (args[0], -torch.inf if low is None else low, torch.inf if high is None else high)
-        if what not in _KNOWN or named or (what == "sum" and len(args) > 1):
-            raise Unprintable(f"the printed loop does not know {what}({', '.join(named)})")
+        if what == "pow" and len(args) == 2 and isinstance(args[1], (int, float)) and float(args[1]) in _POWERS:
+            what, args = _POWERS[float(args[1])], args[:1]
         stands = [a for a in args if isinstance(a, StandIn)]
+        if what == "type_as" and len(stands) == 2 and not stands[1]._truth:
+            return stands[0]
+        if what not in _KNOWN or named or len(args) != _ARGUMENTS.get(what, 2):
+            raise Unprintable(f"the printed loop does not know {what} with {len(args)} arguments {', '.join(named)}")
+        if what not in _TRUTH | {"where", "sum"} and all(a._truth for a in stands):
+            raise Unprintable(f"the printed loop does not do arithmetic with truth values only ({what})")
         level, vector = max(a._level for a in stands), any(a._vector for a in stands)
         if what == "sum":
             if not vector:
@@ -160,7 +169,7 @@ class StandIn:
             raise Unprintable(f"the printed loop does not know {what} of {args!r}") from error
         ops = self._program.ops
         ops.append(Op(f"t{len(ops)}", what, plain, vector, level))
-        return StandIn(self._program, ops[-1].name, vector, level)
+        return StandIn(self._program, ops[-1].name, vector, level, what in _TRUTH)
 
     @classmethod
     def __torch_function__(

@@ -12,6 +12,8 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from math import inf, isfinite
+from numbers import Real
 from pathlib import Path
 
 import torch
@@ -48,7 +50,7 @@ def _own(name: str) -> Workload:
                 "and write it with dots and without .py"
             ) from None
         raise _broken(name, "cannot be imported", error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _broken(name, "cannot be imported", error) from error
     named = ((k, v) for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name)
     public = [k for k, v in named if v.__name__ == k and not k.startswith("_")]
@@ -78,7 +80,7 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
     with torch.random.fork_rng():
         try:
             problem = function(0)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _broken(name, "failed when called with seed 0", error) from error
         if not isinstance(problem, Problem):
             raise UsageError(
@@ -88,7 +90,7 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
             loss = problem.loss(problem.model, problem.batch(0))
             with torch.no_grad():
                 metrics: object = problem.evaluate(problem.model)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _broken(name, "failed on its first batch", error) from error
     given: object = loss
     if not (isinstance(given, Tensor) and given.numel() == 1 and given.requires_grad):
@@ -96,6 +98,13 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
     if not (isinstance(metrics, Mapping) and "loss" in metrics):
         given = sorted(metrics) if isinstance(metrics, Mapping) else metrics
         raise UsageError(f"workload {name!r}: evaluate(model) gave {given!r}; give numbers by name, 'loss' among them")
-    if not problem.budget > 0:
+    for key, value in metrics.items():
+        if not isinstance(value, Real) and not (isinstance(value, Tensor) and value.numel() == 1):
+            raise UsageError(f"workload {name!r}: evaluate(model) gave {key}={value!r}; it must be a number")
+    if not (isinstance(problem.budget, Real) and 0 < problem.budget < inf):
         raise UsageError(f"workload {name!r}: budget is {problem.budget!r}; give a positive number, 3 per plain step")
+    if problem.target is not None and not (isinstance(problem.target, Real) and isfinite(problem.target)):
+        raise UsageError(
+            f"workload {name!r}: target is {problem.target!r}; give a finite number, or None for no target"
+        )
     return problem

@@ -1,0 +1,80 @@
+"""The oracle can fail: parts are broken in one place at a time, and the equations notice.
+
+Some changes cannot be noticed because nothing changes (a guard against what does not happen here, a factor that cancels),
+and a few belong to other tests (several processes, parameters without gradients): so a part passes if three of four of
+its mutants are caught.  Every twentieth mutant is tried; all of them, in some minutes, by ``pytest -m slow``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import steepest
+from steepest.core.part import Part
+from tests.oracle.mutants import broken, mutants, parts
+from tests.oracle.rows import EDGES, PAUSES, ROWS, Row
+
+TOLERANCE = 1e-12
+
+
+def rows(part: type[Part]) -> Iterator[Row]:
+    """The rows of the table in which a part takes part."""
+    for row in ROWS + EDGES:
+        make = getattr(steepest, row.make) if isinstance(row.make, str) else row.make
+        if any(isinstance(p, part) for p in make([nn.Parameter(torch.zeros(1))], **row.hyper).parts()):
+            yield row
+
+
+def noticed(judges: list[Row]) -> bool:
+    """Whether any row goes red, or cannot be run at all."""
+    for pauses in ((), PAUSES):
+        for row in judges:
+            if pauses and (row.game or row.on):
+                continue
+            try:
+                if any(not miss < TOLERANCE for miss, _ in row.gaps(pauses, lift="eager")):
+                    return True
+            except Exception:  # noqa: BLE001 -- whatever a broken part does, it was noticed
+                return True
+    return False
+
+
+def survivors(part: type[Part], every: int) -> tuple[list[str], int]:
+    """Mutants that nobody noticed, and how many there were."""
+    judges, alive, count = list(rows(part)), [], 0
+    assert judges or not part.__subclasses__() or part.__name__ == "Armijo", f"{part.__name__} has no row"
+    for i, (name, what, function) in enumerate(mutants(part)):
+        if i % every:
+            continue
+        count += 1
+        with broken(part, name, function), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not noticed(judges):
+                alive.append(f"{name}: {what}")
+    return alive, count
+
+
+PARTS = pytest.mark.parametrize("part", parts(), ids=lambda part: part.__name__)
+
+
+@PARTS
+def test_a_broken_part_is_noticed(part: type[Part]) -> None:
+    alive, count = survivors(part, every=20)
+    assert len(alive) <= max(1, count / 4), alive
+
+
+@pytest.mark.slow
+@PARTS
+def test_every_broken_part_is_noticed(part: type[Part]) -> None:
+    alive, count = survivors(part, every=1)
+    assert len(alive) <= max(1, count / 4), alive
+
+
+def test_whole_parts_are_not() -> None:
+    """The control: without a mutation no row is red."""
+    assert not noticed([row for row in ROWS + EDGES if row.make in ("AdamW", "SLS", "FRUGAL")])
