@@ -140,6 +140,7 @@ steepest.bench.Problem.
             f"--out {str(out)!r} has {had} finished runs already; add --resume to go on with them, "
             "or give another --out"
         )
+    report.check(out)
     Store(out).close()  # a folder that cannot be written is found out now
     total, done = plan.count(settings), plan.count_done(settings)
     console.print(

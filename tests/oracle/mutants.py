@@ -67,7 +67,7 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST]:
         for i, key in enumerate(node.keys):
             if isinstance(key, ast.Constant):
                 broken = copy.deepcopy(node)
-                broken.values[i] = ast.parse(f"s.{key.value}", mode="eval").body
+                broken.values[i] = ast.Attribute(ast.Name("s", ast.Load()), str(key.value), ast.Load())
                 yield broken
     elif isinstance(node, (ast.AugAssign, ast.Expr)) and not isinstance(getattr(node, "value", None), ast.Constant):
         yield ast.Pass()

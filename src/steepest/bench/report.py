@@ -75,6 +75,17 @@ def render(answer: Answer, arguments: Sequence[str]) -> str:
     )
 
 
+def check(out: Path) -> None:
+    """Finds out before the first run whether the report can be written after the last.
+
+    Raises:
+        UsageError: if a folder stands where the report will go.
+    """
+    if (out / "report.html").is_dir():
+        raise UsageError(f"{str(out / 'report.html')!r} is a folder, the report goes there: move it away or give another "
+                         "--out")  # fmt: skip
+
+
 def write(answer: Answer, arguments: Sequence[str]) -> Path:
     """Writes `report.html` into the bench's folder, whole or not at all."""
     path = answer.settings.out / "report.html"

@@ -74,7 +74,7 @@ class TopK(Channel):
         model.register_comm_hook(opt, self._exchange)
         self._attached = True
 
-    def _exchange(self, opt: "Optimizer", bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    def _exchange(self, opt: "Optimizer", bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
         keep = {p: group["keep"] for group in opt.param_groups for p in group["params"]}
         for p, g in zip(bucket.parameters(), bucket.gradients(), strict=True):
             g.copy_(_mean_of_parts(*self._split(g, opt.state[p], keep[p]), g))

@@ -49,7 +49,7 @@ def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
         asked = group.get(name, ours)
         if name not in opt.defaults and isinstance(ours, (bool, int, float)) and asked != ours:
             raise ValueError(f"{type(opt).__name__} was made with {name}={ours!r}, a group or checkpoint has "
-                             f"{name}={asked!r}: give it to the constructor, or load it into the method it belongs to")  # fmt: skip
+                             f"{name}={asked!r}: give it to the constructor, or load it where it belongs")  # fmt: skip
 
 
 def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:

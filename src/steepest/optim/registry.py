@@ -5,9 +5,10 @@ A method enters the table by the decorator above its class; the rest is read off
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -69,6 +70,20 @@ def method(
     """
 
     def enter(make: C) -> C:
+        made = make.__init__
+
+        @functools.wraps(made)
+        def init(self: Optimizer, *args: Any, **given: Any) -> None:
+            try:
+                made(self, *args, **given)
+            except TypeError as error:
+                if "multiple values for keyword argument" not in str(error):
+                    raise
+                seam = str(error).split("'")[1]
+                raise TypeError(f"{make.__name__} has a {seam} of its own, got {given.get(seam)!r}: assemble "
+                                f"steepest.Optimizer({seam}=..., ...) instead") from None  # fmt: skip
+
+        make.__init__ = init  # type: ignore[method-assign]
         opt = make([torch.nn.Parameter(torch.zeros(1))])
         parts = list(opt.parts())
         methods[make.__name__] = Method(
