@@ -52,9 +52,11 @@ def sam_on_losses(f: Problem, x: Vector, etas: Rates, trail: Trail, radius: floa
     for t, eta in enumerate(etas, 1):
         asked = trail.asked[t - 1]
         g = estimate(f, x, t, asked[:2], radius)
-        there = x + rho * g / math.sqrt(dot(g, g))
-        assert abs(dot(asked[0] - asked[1], asked[2] - asked[3])) < 0.99 * dot(asked[0] - asked[1], asked[0] - asked[1])
-        x = x - eta * estimate(f, there, t, asked[2:], radius)
+        if g.any():
+            there, first, second = x + rho * g / math.sqrt(dot(g, g)), asked[0] - asked[1], asked[2] - asked[3]
+            assert abs(dot(first, second)) < 0.99 * dot(first, first)
+            g = estimate(f, there, t, asked[2:], radius)
+        x = x - eta * g
         yield x
 
 

@@ -208,7 +208,7 @@ EDGES = [
     Row("SLS", papers_more.sls, {"batches_per_epoch": 1}, {"batches": 1}, lr=None),  # grows into its bound
     Row(searched, papers_more.sls, {"by": stepsize.SLS()}, {"mu": 0.9}, lr=None, on=UPHILL),
     Row("SLS", papers_more.sls, {}, {}, lr=None, on=Trap([1.0], [2.0], constant=50.0)),
-    Row("PoNoS", papers_more.ponos, {}, {}, lr=None, on=Trap([1.0], [2.0], constant=50.0)),
+    Row("PoNoS", papers_more.ponos, {"delta": 0.9}, {"delta": 0.9}, lr=None, on=Trap([1.0], [2.0], constant=50.0)),
     Row("PoNoS", papers_more.ponos, {"f_star": 0.4}, {"f_star": 0.4}, lr=None),
     Row("PoNoS", papers_more.ponos, {"f_star": 0.4}, {"f_star": 0.4}, lr=None, on=Linear([0.0], [1.0], constant=0.4)),
     Row("PoNoS", papers_more.ponos, {"c_p": 1.0}, {"c_p": 1.0}, lr=None, on=Quadratic([1, 1], [1.0, -2.0])),  # l̄ ≥ 0

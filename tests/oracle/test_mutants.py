@@ -20,6 +20,9 @@ from tests.oracle.mutants import broken, mutants, parts
 from tests.oracle.rows import EDGES, PAUSES, ROWS, Row
 
 TOLERANCE = 1e-12
+#: parts of which half must be caught: the rest of their lines mends what a closure that fails has left behind, or keeps
+#: a copy instead of walking back, which differs by rounding alone (test_known_bugs looks at both)
+MENDERS = {"TwoPoint", "ExtraGradient"}
 
 
 def rows(part: type[Part]) -> Iterator[Row]:
@@ -65,16 +68,16 @@ PARTS = pytest.mark.parametrize("part", parts(), ids=lambda part: part.__name__)
 @PARTS
 def test_a_broken_part_is_noticed(part: type[Part]) -> None:
     alive, count = survivors(part, every=20)
-    assert len(alive) <= max(1, count / 4), alive
+    assert len(alive) <= max(1, count / (2 if part.__name__ in MENDERS else 4)), alive
 
 
 @pytest.mark.slow
 @PARTS
 def test_every_broken_part_is_noticed(part: type[Part]) -> None:
     alive, count = survivors(part, every=1)
-    assert len(alive) <= max(1, count / 4), alive
+    assert len(alive) <= max(1, count / (2 if part.__name__ in MENDERS else 4)), alive
 
 
 def test_whole_parts_are_not() -> None:
     """The control: without a mutation no row is red."""
-    assert not noticed([row for row in ROWS + EDGES if row.make in ("AdamW", "SLS", "FRUGAL")])
+    assert not [row.id for row in ROWS + EDGES if noticed([row])]

@@ -34,11 +34,8 @@ class LowRank(Chart):
     """
 
     hyper = {"scale": (0.25, "[0, inf)")}
-    structure = {
-        "rank": (128, "[1, inf)"),
-        "every": (200, "[1, inf)"),
-        "projection": ("svd", ("svd", "random", "columns")),
-    }
+    structure = {"rank": (128, "[1, inf)"), "every": (200, "[1, inf)"),
+                 "projection": ("svd", ("svd", "random", "columns"))}  # fmt: skip
     keeps = ("P",)
     cite = ("zhao2024galore",)
     rank: int

@@ -16,7 +16,7 @@ from typing import Any
 import steepest
 from steepest.claims.tasks import Fit, Task, best, cosine, fit, language, state_bytes
 
-_ADAM, _SIGN = (1e-3, 2e-3, 5e-3, 1e-2), (1e-4, 2e-4, 5e-4, 1e-3)
+_ADAM, _SIGN = (1e-3, 2e-3, 5e-3, 1e-2), (5e-4, 1e-3, 2e-3, 5e-3)
 GRID: dict[str, tuple[float, ...]] = {
     "AdamW": _ADAM, "CAdamW": _ADAM, "MARS": _ADAM, "FRUGAL": _ADAM, "Lion": _SIGN, "CLion": _SIGN,
     "GaLore": (1e-2, 2e-2, 5e-2, 1e-1),

@@ -17,7 +17,7 @@ from steepest.claims.base import Bound, Claim, Lines, Measured, Source
 from steepest.claims.baselines import Run, last, settings, train
 from steepest.claims.tasks import Fit, best, cosine, fit, state_bytes
 
-GRID = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3)
+GRID = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 
 
 class WithoutSign(steepest.direction.Lion):
@@ -48,7 +48,7 @@ def unsigned(lr: float, seed: int, fast: bool) -> Run:
 
 def chosen(run: Any, fast: bool, seeds: int) -> list[Run]:
     """Runs at the learning rate of the grid that is best on seed 0."""
-    lr = best({lr: run(lr, 0, fast).curve[-1] for lr in (GRID[1::3] if fast else GRID)})
+    lr = best({lr: run(lr, 0, fast).curve[-1] for lr in (GRID[1::2] if fast else GRID)})
     return [run(lr, s, fast) for s in range(seeds)]
 
 

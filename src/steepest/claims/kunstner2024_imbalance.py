@@ -42,10 +42,10 @@ def sign_momentum(params: Any, lr: float) -> steepest.Optimizer:
 
 
 METHODS: dict[str, tuple[Any, tuple[float, ...]]] = {
-    "Adam": (lambda p, lr: steepest.Adam(p, lr=lr), (0.01, 0.03, 0.1, 0.3, 1.0)),
-    "sign + momentum": (sign_momentum, (0.001, 0.003, 0.01, 0.03, 0.1)),
-    "GD": (lambda p, lr: steepest.SGD(p, lr=lr), (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)),
-    "GD + momentum": (lambda p, lr: steepest.SGD(p, lr=lr, momentum=0.9), (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)),
+    "Adam": (lambda p, lr: steepest.Adam(p, lr=lr), (0.03, 0.1, 0.3)),
+    "sign + momentum": (sign_momentum, (0.003, 0.01, 0.03)),
+    "GD": (lambda p, lr: steepest.SGD(p, lr=lr), (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)),
+    "GD + momentum": (lambda p, lr: steepest.SGD(p, lr=lr, momentum=0.9), (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)),
 }
 
 
@@ -122,8 +122,9 @@ def by_tokens(fast: bool, control: bool) -> Measured:
     size = (300, 6_000) if fast else (1_000, 20_000)
     runs, chosen = {}, {}
     for name, (_, grid) in METHODS.items():
-        chosen[name] = best({lr: train(name, lr, 0, steps, size, control)[0][-1] for lr in grid})
-        runs[name] = [train(name, chosen[name], s, steps, size, control) for s in range(seeds)]
+        rows = {lr: [train(name, lr, s, steps, size, control) for s in range(seeds)] for lr in grid}
+        chosen[name] = best({lr: statistics.mean(r[0][-1] for r in row) for lr, row in rows.items()})
+        runs[name] = rows[chosen[name]]
     return compare(runs, chosen, steps)
 
 
@@ -160,14 +161,23 @@ def train_grouped(name: str, lr: float, seed: int, steps: int, m: int, balanced:
     )
 
 
+SYNTHETIC: dict[str, tuple[float, ...]] = {
+    "Adam": (3e-3, 1e-2, 3e-2, 1e-1),
+    "sign + momentum": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+    "GD": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "GD + momentum": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+}
+
+
 def synthetic(fast: bool, control: bool) -> Measured:
-    """The same on the synthetic data; learning rates are wide powers of ten, for inputs are neither centred nor scaled."""
-    seeds, steps, m = (1, 60, 6) if fast else (3, 200, 7)
+    """The same on the synthetic data; inputs are neither centred nor scaled, so learning rates are others."""
+    seeds, steps, m = (1, 60, 5) if fast else (3, 200, 6)
     runs, chosen = {}, {}
     for name in METHODS:
-        grid = tuple(10.0 ** (k / 2) for k in (range(-9, -2) if name in ("Adam", "sign + momentum") else range(-5, 4)))
-        chosen[name] = best({lr: train_grouped(name, lr, 0, steps, m, control)[0][-1] for lr in grid})
-        runs[name] = [train_grouped(name, chosen[name], s, steps, m, control) for s in range(seeds)]
+        grid = SYNTHETIC[name]
+        rows = {lr: [train_grouped(name, lr, s, steps, m, control) for s in range(seeds)] for lr in grid}
+        chosen[name] = best({lr: statistics.mean(r[0][-1] for r in row) for lr, row in rows.items()})
+        runs[name] = rows[chosen[name]]
     return compare(runs, chosen, steps)
 
 
@@ -202,6 +212,6 @@ CLAIMS = (
         control="all classes equally frequent",
         seeds=3,
         minutes=1.0,
-        untested="The paper's size (2,047 classes, 1,000 steps); here 127 classes and 200 steps.",
+        untested="The paper's size (2,047 classes, 1,000 steps); here 63 classes and 200 steps.",
     ),
 )
