@@ -111,6 +111,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "SimplexSGD": "the projection is done whatever lr is",
     },
     "a_group_goes_as_it_would_alone": {"FRUGAL": "random columns are drawn by the parameter's place among all"},
+    "a_compiler_is_not_needed": {"SimplexSGD": "rows are sorted, so it is never printed"},
     "lifts_agree": {"SimplexSGD": "rows are sorted, so no lift but the eager one can run it"},
     "auto_is_quiet_and_quick": {"SimplexSGD": "rows are sorted, so there is no printed loop"},
     "guard_lets_nothing_in-gradient-nan-1": {"SignSGD": "the sign of NaN is 0, so there is nothing to guard"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from functools import partial
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ import steepest
 from steepest.core import codec as codecs
 from steepest.core.native import CHUNK
 from steepest.core.pieces import PIECE
+from steepest.core.rule import Unprintable
 from tests.contract.case import Case
 from tests.contract.law import different, finite, frozen, law, one_gradient, same, states, tolerance
 from tests.contract.world import Bowl, World, ask, start, walk
@@ -43,6 +45,43 @@ def lifts_agree(case: Case, codec: str) -> None:
         kept.append(frozen(opt))
     same(ends[1], ends[0], loose=loose)
     same(kept[1], kept[0], loose=loose)
+
+
+def _no_compiler(*_: object) -> None:
+    raise Unprintable("no C compiler")
+
+
+@law()
+def a_compiler_is_not_needed(case: Case) -> None:
+    """Without a C compiler the same steps are taken up to rounding; a NaN in the gradient is held back there too."""
+    ends, kept = [], []
+    for missing in (False, True):
+        world = World(dtype=torch.float64)
+        opt = case(world.params())
+        with warnings.catch_warnings(), ExitStack() as stack:
+            warnings.simplefilter("ignore")  # that it is slower, and that something was held back
+            if missing:
+                stack.enter_context(patch("steepest.core.lift.Printed", _no_compiler))
+            walk(case, world, opt, 6)
+            if not case.closure:
+                spoil(world, opt)
+            walk(case, world, opt, range(6, 9))
+        ends.append(world.weights())
+        kept.append(frozen(opt))
+        printed = {type(kernel).__name__ for kernel in opt._kernels.values()} == {"Printed"}
+        assert printed != missing
+    same(ends[1], ends[0], loose=1e-9)
+    same(kept[1], kept[0], loose=1e-9)
+
+
+def spoil(world: World, opt: steepest.Optimizer) -> None:
+    """One step with NaN in one element of one gradient."""
+    opt.zero_grad()
+    world.loss(6).backward()
+    gradient = world.params()[0].grad
+    assert gradient is not None
+    gradient.view(-1)[1] = torch.nan
+    opt.step()
 
 
 @law(concerns=one_gradient)

@@ -96,6 +96,16 @@ class LiftDependent(steepest.SGD):
         super().__init__(params, lr * (1.01 if lift == "eager" else 1.0), lift=lift, **options)
 
 
+class NeedsCompiler(steepest.SGD):
+    """Is another method where nothing can be printed."""
+
+    def _kernel(self, *asked: Any) -> Any:
+        kernel = super()._kernel(*asked)
+        for group in self.param_groups:
+            group["momentum"] = 0.0 if type(kernel).__name__ == "Printed" else 0.5
+        return kernel
+
+
 class Branches(steepest.Optimizer):
     """Has a map that looks at a tensor's value."""
 

@@ -67,6 +67,7 @@ BROKEN: dict[str, tuple[Callable[..., Any], str]] = {
     "a_scaler_changes_nothing": (S.ForgetsToUnscale, ""),
     "a_scaler_may_be_handed_to_the_step": (S.ForgetsToUnscale, ""),
     "an_overflow_skips_and_lowers_the_scale": (S.ForgetsToUnscale, "1"),
+    "a_compiler_is_not_needed": (T.NeedsCompiler, ""),
     "lifts_agree": (T.LiftDependent, "float32"),
     "threads_change_nothing": (T.CountsThreads, ""),
     "inductor_agrees": (T.LiftDependent, ""),

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+import threading
+import warnings
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import steepest
 from steepest.core import rule as R
 from steepest.core.codec import create
 from steepest.core.lift import Eager, Printed, Spec, Table, make
@@ -265,6 +269,48 @@ def test_random_rules_without_a_compiler(seed: int) -> None:
     native, _ = results("native", body, x, g)
     assert alike(pieces, eager, ulps=200) == []
     assert alike(native, eager, ulps=200) == []
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["calm", "guarded"])
+def test_threads_without_a_compiler(guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces shared out among threads leave the bits that one thread leaves, and torch's own threads as they were."""
+    monkeypatch.setattr("steepest.core.pieces.PIECE", 1 << 10)
+    x = torch.randn(20_011, generator=torch.Generator().manual_seed(0))
+    if guarded:
+        x[777] = torch.inf
+    before, ends = torch.get_num_threads(), []
+    monkeypatch.setattr("steepest.core.lift.Printed", not_printed)
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            p = torch.nn.Parameter(x.clone())
+            opt = steepest.AdamW([p], lr=0.1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for t in range(3):
+                    p.grad = (x + t).sin() if not guarded else x * t
+                    opt.step()
+            (kernel,) = opt._kernels.values()
+            assert isinstance(kernel, Pieces)
+            found: list[int] = []
+            other = threading.Thread(target=partial(_threads, found))
+            other.start()
+            other.join()
+            assert (torch.get_num_threads(), found) == (threads, [threads])
+            ends.append(p.detach())
+    finally:
+        torch.set_num_threads(before)
+    assert bool(torch.isfinite(ends[0]).sum() == len(x) - guarded)
+    assert torch.equal(ends[0], ends[1]) and torch.equal(ends[0], ends[2])
+
+
+def _threads(found: list[int]) -> None:
+    found.append(torch.get_num_threads())
+
+
+def not_printed(*_: object) -> None:
+    """Stands for the printed loop where there is no compiler."""
+    raise Unprintable("no C compiler")
 
 
 # ---- what cannot be printed ------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -105,8 +107,8 @@ class Sorter:
     @staticmethod
     def _as_usual(usual: Fixed, grads: list[Tensor | None]) -> bool:
         """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
-        types = {None if g is None else g.dtype for g in grads}
-        return types == {usual.params[0].dtype} and len({entry["step"] for entry in usual.entries}) == 1
+        types = set(map(getattr, grads, repeat("dtype"), repeat(None)))
+        return types == {usual.params[0].dtype} and len(set(map(itemgetter("step"), usual.entries))) == 1
 
     def fixed(self, params: list[Tensor]) -> Fixed:
         """What stays the same for these parameters; makes their state."""
@@ -157,7 +159,7 @@ class Sorter:
         xs = params
         if fixed.sharded:
             xs, gs = [shard.local(p) for p in params], [shard.local(g) for g in gs]
-        if [x.data_ptr() for x in xs] != fixed.addresses:
+        if list(map(Tensor.data_ptr, xs)) != fixed.addresses:
             fixed = self._follow(fixed)
             self.usual.pop(id(group), None)
         scattered = []
@@ -167,7 +169,7 @@ class Sorter:
                 if not is_dense(x):
                     xs[i] = torch.empty_like(x).copy_(x)
                     scattered.append((x, xs[i]))
-        if [g.stride() for g in gs] != fixed.strides:
+        if list(map(Tensor.stride, gs)) != fixed.strides:
             gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
         return Bucket(group, params, xs, gs, fixed.table, fixed.entries[0]["step"] + 1, fixed, scattered)
 

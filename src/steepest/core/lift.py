@@ -14,6 +14,8 @@ import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -49,7 +51,9 @@ class Table:
     salts: list[int]
     usual: tuple[list[Tensor], list[int]]  # the parameters themselves and their addresses
     plan: Plan = field(init=False)
-    stored: dict[int, tuple[list[int], array.array[int]]] = field(default_factory=dict)  # by kernel: state's addresses
+    stored: dict[int, tuple[list[int], array.array[int], set[int]]] = field(
+        default_factory=dict
+    )  # addresses, by kernel
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.numels, self.sizes, self.salts)
@@ -96,6 +100,7 @@ class Printed:
         for n, kind in spec.stored.items():
             if n in used:
                 self.keys += [n, n + codec.SCALE] if kind.startswith("q8") else [n]
+        self.gather = itemgetter(*self.keys) if len(self.keys) > 1 else lambda s: (s[self.keys[0]],)
         slots = [*self.live, "y", *self.keys]
         ctype = "double" if spec.compute is torch.float64 else "float"
         self.native = Native(program, {**spec.live, **spec.stored}, slots, spec.places, ctype)
@@ -105,16 +110,19 @@ class Printed:
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> dict[str, float]:
         """One call for all tensors."""
-        present = [id(s[k]) for k in self.keys for s in table.states]
-        known = table.stored.get(id(self))
+        present = [*map(id, chain.from_iterable(map(self.gather, table.states)))] if self.keys else []
+        known, nt = table.stored.get(id(self)), len(table.numels)
         if known is None or known[0] != present:  # the first time, or the user put other tensors into the state
-            found = array.array("q", [s[k].data_ptr() for k in self.keys for s in table.states])
-            known = table.stored[id(self)] = (present, found)
-        addresses: dict[int, list[int]] = {id(table.usual[0]): table.usual[1]}
-        for n in (*self.live, "y"):  # x and y are mostly the same list
-            if id(live[n]) not in addresses:
-                addresses[id(live[n])] = [t.data_ptr() for t in live[n]]
-        pointers = array.array("q", [a for n in (*self.live, "y") for a in addresses[id(live[n])]]) + known[1]
+            found = [s[k].data_ptr() for k in self.keys for s in table.states]
+            known = table.stored[id(self)] = (present, array.array("q", [0] * nt * (len(self.live) + 1) + found), set())
+        _, pointers, filled = known
+        for i, n in enumerate((*self.live, "y")):
+            if live[n] is not table.usual[0]:
+                pointers[i * nt : (i + 1) * nt] = array.array("q", list(map(Tensor.data_ptr, live[n])))
+                filled.discard(i)
+            elif i not in filled:  # the parameters themselves, mostly: their addresses stay
+                pointers[i * nt : (i + 1) * nt] = array.array("q", table.usual[1])
+                filled.add(i)
         values = array.array("d", [h[n] for n in self.scalars])
         sums = self.native.run(table.plan, pointers, values, seed, reduce)
         return {} if sums is None else {n: sum(sums[i :: len(self.sums)]) for i, n in enumerate(self.sums)}

@@ -294,9 +294,8 @@ class Native:
             if last and self.widths[-1]:
                 after = array.array("d", bytes(8 * nt * self.widths[-1]))
             partial = plan.partial(self.widths[j])
-            f(nt, plan.start.buffer_info()[0], plan.numel.buffer_info()[0], plan.size.buffer_info()[0],
-              plan.salt.buffer_info()[0], pointers.buffer_info()[0], values.buffer_info()[0], seed,
-              before.buffer_info()[0], partial, after.buffer_info()[0], threads)  # fmt: skip
+            f(nt, *plan.addresses, pointers.buffer_info()[0], values.buffer_info()[0], seed, before.buffer_info()[0],
+              partial, after.buffer_info()[0], threads)  # fmt: skip
             if reduce is not None and self.widths[j]:
                 reduce(torch.frombuffer(after, dtype=torch.float64).view(nt, -1))
         return after if self.widths[-1] else None
@@ -311,6 +310,7 @@ class Plan:
             self.start.append(self.start[-1] - (-n // CHUNK))
         self.numel, self.salt = array.array("q", numels), array.array("q", salts)
         self.size = array.array("d", sizes)
+        self.addresses = [a.buffer_info()[0] for a in (self.start, self.numel, self.size, self.salt)]
         self._partial: array.array[float] = array.array("d")
 
     def partial(self, width: int) -> int:

@@ -13,6 +13,7 @@ import math
 import operator
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,10 @@ from steepest.core.rule import STOPPED, Op, Program
 if TYPE_CHECKING:
     from steepest.core.lift import Reduce, Spec, Table
 
-#: elements of a piece: with two threads some such pieces fit the cache, and an operation's overhead is small beside it
+#: elements of a piece: a handful of them fit the last cache, and starting the threads of an operation is small beside it
 PIECE = 1 << 18
+#: pieces for each thread from which on threads of our own are worth their start
+WORTH = 4
 #: gradients below this cannot take a finite state to infinity in one step
 HARMLESS = 1e15
 
@@ -41,6 +44,9 @@ _FRESH: dict[str, Callable[..., Tensor]] = {
     "or": torch.logical_or, "not": torch.logical_not, "isfinite": torch.isfinite,
 }  # fmt: skip
 _JOINED: dict[str, Callable[..., Tensor]] = {
+    "blend": lambda a, b, p, q, out: (
+        torch.lerp(a, b, q, out=out) if abs(p + q - 1) < 1e-12 else torch.add(a * p, b, alpha=q, out=out)
+    ),
     "axpy": lambda a, b, s, out: torch.add(a, b, alpha=s, out=out),
     "addcmul": lambda a, b, c, s, out: torch.addcmul(a, b, c, value=s, out=out),
     "addcdiv": lambda a, b, c, s, out: torch.addcdiv(a, b, c, value=s, out=out),
@@ -118,6 +124,12 @@ def join(program: Program) -> list[Op]:
                     extra.append(Op(f"{op.name}_n", "neg", (scale,), False, 0))
                     scale = extra[-1].name
                 what = "axpy" if len(found.over) == 1 else "addcdiv" if found.divided else "addcmul"
+                other: list[str] = []
+                old = term(op.args[1 - at], other)
+                if op.what == "add" and what == "axpy" and old is not None and len(old.factors) == len(old.over) == 1:
+                    swallowed |= {*used, *other}
+                    op = Op(op.name, "blend", (old.over[0], found.over[0], old.factors[0], scale), True, 0)
+                    break
                 if what != "axpy" and op.args[1 - at] not in vectors:
                     continue
                 swallowed |= {*used}
@@ -125,6 +137,9 @@ def join(program: Program) -> list[Op]:
                 break
         joined.append(op)
     return [op for op in joined if op.name not in swallowed] + extra
+
+
+Job = tuple[list[Tensor], Tensor, Tensor, slice, list[list[float]]]  # tensors, y, g, a piece of them, the scalars
 
 
 class Pieces:
@@ -141,73 +156,103 @@ class Pieces:
         last = {a: i for i, op in enumerate(self.ops) for a in op.args if isinstance(a, str)}
         last |= {self.stopped: len(self.ops)} if isinstance(self.stopped, str) else {}
         final = {v: n for n, v in program.stores.items()}
+        born = {op.name: i for i, op in enumerate(self.ops)}
+        used = set[str]()  # stored tensors that have been written over
         self.place: dict[str, int | str] = {}  # where a result goes: a buffer's number, or the name of what is stored
         self.copies = dict(program.stores)
         free: list[int] = []
         self.buffers = 0
         for i, op in enumerate(self.ops):
             target = final.get(op.name)
+            for a in dict.fromkeys(op.args):  # a buffer is used again once the value in it is dead, at once if it dies
+                where = self.place.get(str(a))
+                if isinstance(where, int) and last[str(a)] == i and str(a) not in final:
+                    free.append(where)
+            # an old value that dies here gives its room to a value that dies before the new one comes
+            heir = next((a for a in op.args if a in program.stores and last[a] == i and a in self.copies
+                         and last.get(op.name, i) <= born.get(str(program.stores[a]), -1)), None)  # fmt: skip
             if target is not None and op.what not in _FRESH and last.get(target, -1) <= i:
                 self.place[op.name] = target
                 self.copies.pop(target)
+            elif heir is not None and op.what not in _FRESH and op.name not in final and heir not in used:
+                self.place[op.name] = str(heir)
+                used.add(str(heir))
             elif op.what not in _FRESH:
                 if not free:
                     free, self.buffers = [self.buffers], self.buffers + 1
                 self.place[op.name] = free.pop()
-            for a in dict.fromkeys(op.args):  # a buffer is used again once the value in it is dead
-                where = self.place.get(str(a))
-                if isinstance(where, int) and last[str(a)] == i and str(a) not in final:
-                    free.append(where)
-        self.room: list[Tensor] = []
+        self.numbers = sorted({a for op in self.ops for a in op.args if isinstance(a, str)} - {*self.names, *born})
+        self.piece = self._function({*self.names, *born})
+
+    def _function(self, vectors: set[str]) -> Callable[..., float]:
+        """All operations as one Python function: to look up what comes next would cost as much as to do it."""
+
+        def text(a: str | float, tensor: bool = False) -> str:
+            if isinstance(a, str) and a in vectors:
+                return f"v_{a}"
+            number = f"s_{a}" if isinstance(a, str) else f"float('{a!r}')"
+            return f"tensor({number})" if tensor else number
+
+        rooms = [f"b{i}" for i in range(self.buffers)]
+        given = [*(f"v_{n}" for n in self.names), "y", *rooms, *(f"s_{n}" for n in self.numbers)]
+        lines = [f"def piece({', '.join(given)}):", *(f"{b} = {b}[:len(y)]" for b in rooms)]
+        for op in self.ops:
+            where = self.place.get(op.name)
+            if where is None:
+                done = f"plain(f_{op.what}({', '.join(text(a, True) for a in op.args)}))"
+            else:
+                room = f"b{where}" if isinstance(where, int) else "y" if where == "x" else f"v_{where}"
+                done = f"f_{op.what}({', '.join([text(op.args[0], True), *map(text, op.args[1:])])}, out={room})"
+            lines.append(f"v_{op.name} = {done}")
+        lines += [f"{'y' if n == 'x' else f'v_{n}'}.copy_({text(v)})" for n, v in self.copies.items()]
+        lines.append("return 0.0" if self.stopped is None else f"return float(v_{self.stopped}.sum())")
+        known: dict[str, Any] = {f"f_{n}": f for n, f in (_OUT | _FRESH | _JOINED).items()}
+        known["plain"] = lambda a: a if a.dtype in (torch.bool, self.spec.compute) else a.to(self.spec.compute)
+        known["tensor"] = lambda a: torch.tensor(a, dtype=torch.float64)
+        exec("\n    ".join(lines), known)
+        piece: Callable[..., float] = known["piece"]
+        return piece
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> dict[str, float]:
         """Tensor by tensor, piece by piece."""
-        stopped = 0.0
+        runners = [self] if self.plain is None else [self, self.plain]
+        numbers: dict[float, list[list[float]]] = {}
+        jobs: list[Job] = []
         for k, n in enumerate(table.numels):
-            h = {**h, "numel": float(table.sizes[k])}
-            tensors = {m: flat(live[m][k] if m in self.spec.live else table.states[k][m]) for m in self.names}
+            size = float(table.sizes[k])
+            if size not in numbers:
+                numbers[size] = [runner._known({**h, "numel": size}) for runner in runners]
+            whole = [flat(live[m][k] if m in self.spec.live else table.states[k][m]) for m in self.names]
             y, g = flat(live["y"][k]), flat(live["g"][k])
-            for o in range(0, n, PIECE):
-                e = min(o + PIECE, n)
-                harmless = self.plain is not None and float(torch.linalg.vector_norm(g[o:e], math.inf)) < HARMLESS
-                runner = self.plain if harmless and self.plain is not None else self
-                stopped += runner.piece({m: t[o:e] for m, t in tensors.items()}, y[o:e], h)
+            jobs += [(whole, y, g, slice(o, min(o + PIECE, n)), numbers[size]) for o in range(0, n, PIECE)]
+
+        def work(mine: list[Job]) -> float:
+            most = max((part.stop - part.start for _, _, _, part, _ in mine), default=0)
+            rooms = [[torch.empty(most, dtype=self.spec.compute) for _ in range(r.buffers)] for r in runners]
+            stopped = 0.0
+            with torch.no_grad():  # each thread has a mode of its own
+                for tensors, y, g, part, known in mine:
+                    calm = len(runners) > 1 and float(torch.linalg.vector_norm(g[part])) < HARMLESS
+                    inputs = [t[part] for t in tensors]
+                    stopped += runners[calm].piece(*inputs, y[part], *rooms[calm], *known[calm])
+            return stopped
+
+        threads = torch.get_num_threads()
+        if threads == 1 or len(jobs) < WORTH * threads:
+            stopped = work(jobs)
+        else:  # a piece a thread: starting all threads for each operation would cost as much as the operation
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                stopped = sum(pool.map(work, [jobs[i::threads] for i in range(threads)]))
+            torch.set_num_threads(threads)  # threads made later start with what was said last
         return {} if self.stopped is None else {STOPPED: stopped}
 
-    def _known(self, h: dict[str, float]) -> dict[str, Any]:
-        """All scalars of the program."""
+    def _known(self, h: dict[str, float]) -> list[float]:
+        """The scalars that the operations need."""
         known, waiting = dict[str, Any](h), self.scalars
         while waiting:  # factors come after the scalars they are made of, wherever joining put them
             ready = [op for op in waiting if all(a in known for a in op.args if isinstance(a, str))]
             known |= {op.name: _SCALAR[op.what](*(known.get(str(a), a) for a in op.args)) for op in ready}
             waiting = [op for op in waiting if op.name not in known]
-        return known
-
-    def piece(self, tensors: dict[str, Tensor], y: Tensor, h: dict[str, float]) -> float:
-        """All operations on one piece; returns how many elements the guard held back."""
-        self.room = self.room or [torch.empty(PIECE, dtype=self.spec.compute) for _ in range(self.buffers)]
-        values = {**self._known(h), **tensors}
-        out = {m: y if m == "x" else t for m, t in tensors.items()}
-        for op in self.ops:
-            where = self.place.get(op.name)
-            room = None
-            if where is not None:
-                room = out[where] if isinstance(where, str) else self.room[where][: len(y)]
-            values[op.name] = self._op(op, [values[a] if isinstance(a, str) else a for a in op.args], room)
-        for m, v in self.copies.items():
-            out[m].copy_(values[str(v)])
-        return 0.0 if self.stopped is None else float(values[str(self.stopped)].sum())
-
-    def _op(self, op: Op, args: list[Any], room: Tensor | None) -> Tensor:
-        if room is None:
-            answer = _FRESH[op.what](*map(_tensor, args))
-            return answer if answer.dtype in (torch.bool, self.spec.compute) else answer.to(self.spec.compute)
-        if op.what == "clamp":
-            return torch.clamp(args[0], args[1], args[2], out=room)
-        return (_JOINED.get(op.what) or _OUT[op.what])(_tensor(args[0]), *args[1:], out=room)
-
-
-def _tensor(a: Any) -> Tensor:
-    return a if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
+        return [known[n] for n in self.numbers]
