@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -107,7 +106,10 @@ class Sorter:
     @staticmethod
     def _as_usual(usual: Fixed, grads: list[Tensor | None]) -> bool:
         """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
-        types = set(map(getattr, grads, repeat("dtype"), repeat(None)))
+        try:
+            types = set(map(attrgetter("dtype"), grads))
+        except AttributeError:  # a gradient is None
+            return False
         return types == {usual.params[0].dtype} and len(set(map(itemgetter("step"), usual.entries))) == 1
 
     def fixed(self, params: list[Tensor]) -> Fixed:

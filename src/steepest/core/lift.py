@@ -12,10 +12,10 @@ from __future__ import annotations
 import array
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import itemgetter
+from operator import is_, itemgetter
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class Table:
     salts: list[int]
     usual: tuple[list[Tensor], list[int]]  # the parameters themselves and their addresses
     plan: Plan = field(init=False)
-    stored: dict[int, tuple[list[int], array.array[int], set[int]]] = field(
+    stored: dict[int, tuple[list[Tensor], array.array[int], set[int]]] = field(
         default_factory=dict
     )  # addresses, by kernel
 
@@ -100,21 +100,25 @@ class Printed:
         for n, kind in spec.stored.items():
             if n in used:
                 self.keys += [n, n + codec.SCALE] if kind.startswith("q8") else [n]
-        self.gather = itemgetter(*self.keys) if len(self.keys) > 1 else lambda s: (s[self.keys[0]],)
+        self.gather = itemgetter(*self.keys) if len(self.keys) > 1 else lambda s: [s[k] for k in self.keys]
         slots = [*self.live, "y", *self.keys]
         ctype = "double" if spec.compute is torch.float64 else "float"
         self.native = Native(program, {**spec.live, **spec.stored}, slots, spec.places, ctype)
         self.sums, self.scalars = self.native.sums, self.native.scalars
 
+    def _present(self, table: Table) -> Iterator[Tensor]:
+        return chain.from_iterable(map(self.gather, table.states))
+
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> dict[str, float]:
         """One call for all tensors."""
-        present = [*map(id, chain.from_iterable(map(self.gather, table.states)))] if self.keys else []
         known, nt = table.stored.get(id(self)), len(table.numels)
-        if known is None or known[0] != present:  # the first time, or the user put other tensors into the state
+        if known is None or not all(map(is_, self._present(table), known[0])):
+            # the first time, or the user put other tensors into the state
             found = [s[k].data_ptr() for k in self.keys for s in table.states]
-            known = table.stored[id(self)] = (present, array.array("q", [0] * nt * (len(self.live) + 1) + found), set())
+            pointers = array.array("q", [0] * nt * (len(self.live) + 1) + found)
+            known = table.stored[id(self)] = ([*self._present(table)], pointers, set())
         _, pointers, filled = known
         for i, n in enumerate((*self.live, "y")):
             if live[n] is not table.usual[0]:
