@@ -113,12 +113,13 @@ def test_armijo_holds_where_sls_stops_and_not_before(seed: int, c: float) -> Non
         assert loss(start - 2 * eta * g) > loss(start) - c * 2 * eta * g @ g
 
 
+@pytest.mark.parametrize("stored", ["mean", "max"])
 @few
 @given(seed=SEEDS)
-def test_the_reference_of_ponos_bounds_every_loss(seed: int) -> None:
+def test_the_reference_of_ponos_bounds_every_loss(stored: str, seed: int) -> None:
     """f(x⁺) < C, and C falls: what a nonmonotone search promises on one batch."""
     loss, x = bowl(seed), nn.Parameter(matrices(3, 1, seed).reshape(-1))
-    opt, references = steepest.PoNoS([x]), [float("inf")]
+    opt, references = steepest.PoNoS([x], stored=stored), [float("inf")]
     for _ in range(8):
         opt.step(lambda: loss(x))
         references.append(opt.param_groups[0]["C"])

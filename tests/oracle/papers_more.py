@@ -157,17 +157,20 @@ def sls(f: Problem, x: Vector, etas: Rates, c: float = 0.1, beta: float = 0.9, g
 
 
 def ponos(f: Problem, x: Vector, etas: Rates, c: float = 0.5, c_p: float = 0.1, delta: float = 0.5, most: float = 10.0,
-          xi: float = 1.0, f_star: float = 0.0, mu: float = 0.0) -> Path:  # fmt: skip
+          xi: float = 1.0, f_star: float = 0.0, mu: float = 0.0, ratchet: bool = False) -> Path:  # fmt: skip
     C, Q, lbar, d = 0.0, 0.0, 0, 0 * x
     for t, lr in enumerate(etas, 1):
         g, here = f.grad(x, t), f.loss(x, t)
         d = mu * d + g
-        C = max((xi * Q * C + here) / (xi * Q + 1), here)
-        Q = xi * Q + 1
+        C_tilde = (xi * Q * C + here) / (xi * Q + 1)
+        bound = max(C_tilde, here)
+        C, Q = bound if ratchet else C_tilde, xi * Q + 1  # the paper, as quoted by third parties, or the authors' code
         if dot(g, d) > 0 and here > f_star:
             eta = min((here - f_star) / (c_p * dot(g, d)) * delta**lbar, most)
             for tries in range(100):
-                if f.loss(x - lr * eta * delta**tries * d, t) <= C - c * lr * eta * delta**tries * dot(g, d):
+                if delta**tries < 1e-6:
+                    break  # ours: x - ηd is about to round to x
+                if f.loss(x - lr * eta * delta**tries * d, t) <= bound - c * lr * eta * delta**tries * dot(g, d):
                     x = x - lr * eta * delta**tries * d
                     lbar = max(lbar + tries - 1, 0)
                     break
