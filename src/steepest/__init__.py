@@ -5,7 +5,7 @@ Named methods are classes (``steepest.AdamW``); any other combination of parts i
 
 from importlib.metadata import version
 
-from steepest import channel, chart, direction, geometry, nn, oracle, point, stepsize
+from steepest import channel, chart, direction, geometry, landscape, nn, oracle, point, stepsize
 from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
 from steepest.core.optimizer import Optimizer
@@ -13,5 +13,5 @@ from steepest.optim import *  # noqa: F403 -- the table of methods is kept in on
 from steepest.optim import __all__ as _methods
 
 __version__ = version("steepest")
-__all__ = ["Counters", "Optimizer", "__version__", "channel", "chart", "direction", "geometry", "nn", "oracle", "point",
-           "save", "stepsize", *_methods]  # fmt: skip
+__all__ = ["Counters", "Optimizer", "__version__", "channel", "chart", "direction", "geometry", "landscape", "nn",
+           "oracle", "point", "save", "stepsize", *_methods]  # fmt: skip
