@@ -1,11 +1,15 @@
 """Diagnostics: what limits this training run.  Each tool asks a loss over parameters and says what that cost."""
 
+from steepest.landscape.density import Density, spectral_density
 from steepest.landscape.lanczos import Eigenvalues, bottom_eigenvalues, edges, top_eigenvalues
 from steepest.landscape.loss import Loss
+from steepest.landscape.moreau import Stationarity, moreau_stationarity
+from steepest.landscape.noise import Noise, noise_scale
 from steepest.landscape.operator import Operator
 from steepest.landscape.sharpness import Along, Balance, Sharpness, balancedness, directional_sharpness, sam_sharpness
 from steepest.landscape.trace import Estimate, hutchinson_trace, hutchpp_trace
 
-__all__ = ["Along", "Balance", "Eigenvalues", "Estimate", "Loss", "Operator", "Sharpness", "balancedness",
-           "bottom_eigenvalues", "directional_sharpness", "edges", "hutchinson_trace", "hutchpp_trace", "sam_sharpness",
+__all__ = ["Along", "Balance", "Density", "Eigenvalues", "Estimate", "Loss", "Noise", "Operator", "Sharpness",
+           "Stationarity", "balancedness", "bottom_eigenvalues", "directional_sharpness", "edges", "hutchinson_trace",
+           "hutchpp_trace", "moreau_stationarity", "noise_scale", "sam_sharpness", "spectral_density",
            "top_eigenvalues"]  # fmt: skip
