@@ -45,12 +45,14 @@ ROWS: dict[str, Row] = {
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
     "Adam": _row(lr=0.03, weight_decay=0.1),
     "AdamW": _row(lr=0.03, weight_decay=0.1),
+    "BoxBacktracking": _row(c0=100.0, whole=_LOSS),
     "CAdamW": _row(lr=0.03, weight_decay=0.1),
     "CLion": _row(lr=0.01, weight_decay=0.1),
     "CompressedSGD": _row(lr=0.1, keep=0.3),
     "DAdaptAdam": _row(lr=0.3, d0=1e-3, weight_decay=0.1, whole=_SUM),
     "DAdaptSGD": _row(d0=1e-2, weight_decay=0.1, whole=_SUM),
     "DoG": _row(reps_rel=1e-2, weight_decay=0.1, whole=_SUM),
+    "EllipsoidBacktracking": _row(c0=100.0, whole=_LOSS),
     "ExtraAdam": _row(lr=0.03, counts=2),
     "ExtraSGD": _row(lr=0.1, counts=2),
     "FRUGAL": _row(lr=0.02, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
@@ -92,10 +94,14 @@ class Case:
         return self.make(params, **{**self.row.small, **options})
 
 
+#: trials, as many as it takes
+_SEARCHES = ("BoxBacktracking", "EllipsoidBacktracking", "PoNoS", "SLS")
+
+
 def _case(name: str) -> Case:
     known = steepest.methods[name]
     return Case(name, known.make, ROWS.get(name, Row({})), known.closure, known.forwards, known.backwards,
-                name in ("SLS", "PoNoS"), name in ("SLS", "PoNoS", "SPS", "MeZO"), known.state_bytes)  # fmt: skip
+                name in _SEARCHES, name in (*_SEARCHES, "SPS", "MeZO"), known.state_bytes)  # fmt: skip
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
@@ -154,5 +160,11 @@ LOOSE: dict[str, dict[str, tuple[float, str]]] = {
         "*": (1e-5, "matrices laid out otherwise are multiplied in another order"),
         "MeZO": (2e-3, _PROBED),
     },
-    "strides_change_nothing": {"MeZO": (1e-3, _PROBED), "PoNoS": (1e-5, _SUMMED), "SPS": (1e-5, _SUMMED)},
+    "strides_change_nothing": {
+        "BoxBacktracking": (1e-5, _SUMMED),
+        "EllipsoidBacktracking": (1e-5, _SUMMED),
+        "MeZO": (1e-3, _PROBED),
+        "PoNoS": (1e-5, _SUMMED),
+        "SPS": (1e-5, _SUMMED),
+    },
 }

@@ -17,7 +17,7 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
-from tests.oracle import papers, papers_more
+from tests.oracle import papers, papers_more, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
 STEPS = 24
@@ -219,3 +219,6 @@ EDGES = [
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 0.1}, {"d0": 0.1}, lr=1.0),
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 0.1}, {"d0": 0.1}, lr=1.0, on=Linear([1.0], [0.0], [2.0])),
 ]  # fmt: skip
+
+ROWS += [Row(**row) for row in rows_solve.ROWS]
+EDGES += [Row(**row) for row in rows_solve.EDGES]

@@ -113,6 +113,10 @@ class Assembly(torch.optim.Optimizer):
         if self._charted and self.step_size.weighs_gradient:
             raise ValueError(f"{self.step_size!r} enters the direction's moments, which {self.chart!r} keeps in other "
                              "coordinates: choose another step size or no chart")  # fmt: skip
+        if self.step_size.plain and (self._charted or self._sends):
+            other = self.chart if self._charted else self.channel
+            raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
+                             f"{other!r}: leave out one of them")  # fmt: skip
         self._pointwise = self.direction.pointwise and self.geometry.pointwise and self.step_size.pointwise
 
     def cite(self) -> str:

@@ -199,6 +199,7 @@ class Optimizer(Assembly):
                 return False
         after: dict[str, float] = {}
         if searches:
+            run.evidence = evidence
             self._search(run, kept or [], sums, memory, h, first, loss, after)
         else:
             eta = step_size.eta(sums, memory, first, loss)

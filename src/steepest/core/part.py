@@ -235,6 +235,8 @@ class StepSize(Part):
     weighs_gradient: bool = False
     #: needs the loss of this step
     uses_loss: bool = False
+    #: looks at gradients itself, as the closure gives them: neither chart nor channel
+    plain: bool = False
     #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
     lr: float = 1.0
 

@@ -35,6 +35,7 @@ class Run:
     def __init__(self, opt: Optimizer, closure: Closure | None, scaler: Any) -> None:
         self.opt, self.closure, self.scaler = opt, closure, scaler
         self.trial: Callable[[float], float] = self._no_trial
+        self.evidence = Evidence()  # what this step's move is made of
         self._unscaled = False
         self.overflow = False  # a scaled gradient overflowed: the scale is too high, and the whole step is left out
         self.draws = 0  # random directions drawn in this step

@@ -8,7 +8,8 @@ from steepest.direction.cautious import Cautious
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum
 from steepest.direction.nadam import NAdam
+from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
 
-__all__ = ["AMSGrad", "AdaBelief", "Adam", "Adopt", "Around", "Cautious", "Coupled", "Direction", "Lion", "Mars",
-           "Momentum", "NAdam", "Sign"]  # fmt: skip
+__all__ = ["AMSGrad", "AdaBelief", "Adam", "Adopt", "Around", "BoxScaled", "Cautious", "Coupled", "Direction",
+           "EllipsoidScaled", "Lion", "Mars", "Momentum", "NAdam", "Sign"]  # fmt: skip

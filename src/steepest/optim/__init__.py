@@ -8,6 +8,7 @@ from steepest.optim.flatness import SAM, LookaheadAdamW
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
+from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.registry import Method, methods
 from steepest.optim.tuningfree import SLS, SPS, DAdaptAdam, DAdaptSGD, DoG, PoNoS
 
@@ -23,12 +24,14 @@ __all__ = [
            "AdaBelief",
            "Adam",
            "AdamW",
+           "BoxBacktracking",
            "CAdamW",
            "CLion",
            "CompressedSGD",
            "DAdaptAdam",
            "DAdaptSGD",
            "DoG",
+           "EllipsoidBacktracking",
            "ExtraAdam",
            "ExtraSGD",
            "GaLore",

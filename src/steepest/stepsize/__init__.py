@@ -3,6 +3,8 @@
 from steepest.core.part import LineSearch, StepSize
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG
 from steepest.stepsize.linesearch import SLS, PoNoS
+from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.polyak import SPS
 
-__all__ = ["SLS", "SPS", "DAdaptAdam", "DAdaptSGD", "DoG", "LineSearch", "PoNoS", "StepSize"]
+__all__ = ["SLS", "SPS", "BoxBacktracking", "DAdaptAdam", "DAdaptSGD", "DoG", "EllipsoidBacktracking", "LineSearch",
+           "PoNoS", "StepSize"]  # fmt: skip
