@@ -53,7 +53,7 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST]:
         new.id = OTHER[node.id]
         yield new
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in NEGATE:
-        new.ops = [NEGATE[type(node.ops[0])]()]
+        new.ops[0] = NEGATE[type(node.ops[0])]()
         yield new
     elif isinstance(node, ast.Constant) and not isinstance(node.value, bool) and isinstance(node.value, (int, float)):
         yield ast.Constant(node.value + 1)
