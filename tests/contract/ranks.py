@@ -156,6 +156,22 @@ def sent(rank: int) -> list[Tensor]:
     return whole(model)
 
 
+def averaged(rank: int | None) -> list[Tensor]:
+    """Shards, looked at as they are and at their average, and trained on; outputs, averages and weights at the end."""
+    model = Uneven() if rank is None else _sharded()
+    opt = steepest.DoG(model.parameters(), reps_rel=1e-2, point=steepest.point.Average(gamma=1))
+    train(CASES["DoG"], model, opt, range(3), rank)
+    with torch.no_grad():
+        outputs = [model(batch(9)[0])]  # FSDP keeps these weights gathered
+        with opt.averaged():
+            outputs.append(model(batch(9)[0]))
+            inside = whole(model)
+        outputs.append(model(batch(9)[0]))
+    assert torch.equal(outputs[0], outputs[2])
+    train(CASES["DoG"], model, opt, range(3, STEPS), rank)
+    return [*outputs, *inside, *whole(model)]
+
+
 MODES: dict[str, Mode] = {"ddp": ddp, "fsdp": fsdp, "resumed": resumed, "spoiled": spoiled, "lost": lost}
 
 
@@ -180,7 +196,7 @@ def job(rank: int, folder: str) -> None:
     tasks: dict[str, Task] = {
         f"{m}-{n}": functools.partial(run, case) for m, run in MODES.items() for n, case in CASES.items()
     }
-    tasks["sent"] = sent
+    tasks |= {"sent": sent, "averaged": averaged}
     results: dict[str, Any] = {}
     lost = ""
     for key, task in tasks.items():

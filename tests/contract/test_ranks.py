@@ -46,6 +46,14 @@ def test_two_processes_are_one(results: dict[str, Any], mode: str, method: str) 
     same(found, ranks.alone(CASES[method], skip=2 if mode in ("spoiled", "lost") else -1), loose=loose)
 
 
+def test_shards_can_be_averaged(results: dict[str, Any]) -> None:
+    """Inside ``opt.averaged()`` a sharded model computes with the average, before and after with its own weights."""
+    found = results["averaged"]
+    assert not isinstance(found, str), found
+    same(found, ranks.averaged(None), loose=ROUNDING)
+    assert not torch.allclose(found[0], found[1], rtol=1e-3)
+
+
 def test_the_channel_works_inside_ddp(results: dict[str, Any]) -> None:
     """Each process sends the largest entries of its own gradient and memory; all of them hear the average."""
     found = results["sent"]

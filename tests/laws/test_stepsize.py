@@ -49,6 +49,7 @@ UNITLESS: dict[str, Callable[[int], S.StepSize]] = {
     "SLS": lambda power: S.SLS(eta_max=4.0 * 2.0**-power, shrink=0.5),
     "PoNoS": lambda power: S.PoNoS(eta_max=1e9 * 2.0**-power),
     "DoG": lambda power: S.DoG(reps_rel=0.01, G0=0.0),
+    "AdaGrad-Norm": lambda power: S.AdaGradNorm(b0=0.5 * 2.0**power),
     "D-Adaptation": lambda power: S.DAdaptSGD(d0=0.01),
 }
 
@@ -161,7 +162,7 @@ def test_dog_is_a_distance_over_gradients(gs: list[Tensor], reps: float) -> None
         assert torch.allclose(points[t + 1], points[t] - far / total**0.5 * g, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.DAdaptSGD])
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
 @few
 @given(seed=SEEDS, lr=positive)
 def test_lr_multiplies(make: Callable[[], S.StepSize], seed: int, lr: float) -> None:
@@ -198,7 +199,7 @@ def test_weighed_directions_move_by_the_distance(make: Callable[[], D.Direction]
     assert one[-1].abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.DAdaptSGD])
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
 @pytest.mark.parametrize("inner", [D.Adam, D.AdaBelief, D.Lion, D.Momentum, lambda: D.Mars(D.Adam())])
 def test_step_sizes_go_with_every_direction(make: Callable[[], S.StepSize], inner: Callable[[], D.Direction]) -> None:
     """They can be put together and move; Armijo's search never lets the loss rise, whatever it searches along."""

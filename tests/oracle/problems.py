@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+import steepest
 
 Vector = NDArray[np.float64]
 
@@ -160,6 +163,7 @@ class Trail:
     """What a run left behind, step by step."""
 
     x: list[Vector] = field(default_factory=list)  # after the step
+    answers: list[Vector] = field(default_factory=list)  # what the method returns then
     asked: list[list[Vector]] = field(default_factory=list)  # points at which the loss was asked
     returned: list[float] = field(default_factory=list)
     states: list[list[dict[str, Any]]] = field(default_factory=list)  # numpy copies, one dict a tensor
@@ -189,6 +193,8 @@ def steps(make: Callable[..., Any], problem: Problem, etas: Sequence[float | Non
             group["lr"] = group["lr"] if eta is None else eta
         trail.returned.append(float(opt.step(closure)))
         trail.x.append(flat())
+        with opt.averaged() if type(opt.point).answer is not steepest.point.Point.answer else nullcontext():
+            trail.answers.append(flat())
         trail.states.append([{k: v.clone().numpy() for k, v in opt.state[p].items() if isinstance(v, Tensor)}
                              if p in opt.state else {} for p in params])  # fmt: skip
         yield trail

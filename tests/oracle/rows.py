@@ -37,6 +37,7 @@ class Row:
         sees: the paper's side is told what was drawn.
         game: runs on a game instead of the net.
         on: runs on a problem made for it.
+        returned: the paper's points are the ones the method returns (``with opt.averaged()``).
     """
 
     make: str | Callable[..., Any]
@@ -47,6 +48,7 @@ class Row:
     sees: bool = False
     game: bool = False
     on: Problem | None = None
+    returned: bool = False
 
     @property
     def id(self) -> str:
@@ -67,7 +69,7 @@ class Row:
         etas = [self.lr * c if self.lr else 1.0 for c in factors]
         paper = self.paper(problem, join(problem.start), etas, **seen, **self.terms)
         for _, x in zip(chain([trail], ours), paper, strict=True):
-            yield gap([trail.x[-1]], [x]), trail
+            yield gap([trail.answers[-1] if self.returned else trail.x[-1]], [x]), trail
 
     def worst(self, pauses: tuple[int, ...] = (), **engine: Any) -> float:
         """The largest difference of a run."""
@@ -118,7 +120,7 @@ SQUARE = Linear(np.zeros((3, 3)), [[1, 2, -3], [0.5, 4, 1], [-2, 0.3, 1]], [[2, 
 SHAPES = Quadratic(range(1, 11), [0.7], [[0.1, 0.9], [-0.2, 0.3]], [[[0.4], [0.2]], [[3.0], [1.0]]], np.array(0.1))
 WIDE = Linear(np.zeros(4000), np.ones(4000), np.r_[1.0, np.full(3999, -0.01)])  # one of 4000 coordinates agrees
 
-ROWS = [
+ROWS: list[Row] = [
     Row("SGD", papers.sgd, {"weight_decay": 0.1}, {"lam": 0.1}),
     Row("SGD", papers.sgd, {"momentum": 0.8, "weight_decay": 0.1}, {"mu": 0.8, "lam": 0.1}),
     Row("SGD", papers.sgd, {"momentum": 0.8, "dampening": 0.3}, {"mu": 0.8, "damp": 0.3}),
@@ -189,7 +191,7 @@ ROWS = [
 ]  # fmt: skip
 
 #: Corners of the same equations: bounds that bind, shapes that are special, directions that point uphill.
-EDGES = [
+EDGES: list[Row] = [
     Row("SimplexSGD", papers.simplex_sgd, on=SHAPES),
     Row(mean_cautious_adamw, papers.cautious_adamw, {}, {**B, "lam": 0.1, "scale": "mean"}, on=WIDE),
     Row("MARS", papers.mars, {"eps": 0.1}, {"eps": 0.1}, on=Quadratic([1, 2, 3], [0.5, 3.0], [0.1])),  # one is clipped
@@ -222,3 +224,7 @@ EDGES = [
 
 ROWS += [Row(**row) for row in rows_solve.ROWS]
 EDGES += [Row(**row) for row in rows_solve.EDGES]
+from tests.oracle import rows_distance  # noqa: E402 -- these need Row
+
+ROWS += rows_distance.ROWS
+EDGES += rows_distance.EDGES

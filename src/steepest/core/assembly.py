@@ -6,6 +6,7 @@ A wrong composition fails here, when it is made, with both parts named and the m
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 
 from steepest.core import shard
+from steepest.core.answer import lent
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.lift import KIND
@@ -119,6 +121,14 @@ class Assembly(torch.optim.Optimizer):
                              f"{other!r}: leave out one of them")  # fmt: skip
         self._pointwise = self.direction.pointwise and self.geometry.pointwise and self.step_size.pointwise
 
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
+
+        Raises:
+            TypeError: the point keeps no other weights than those it asks at.
+        """
+        return lent(self)  # type: ignore[arg-type]
+
     def cite(self) -> str:
         """BibTeX entries of the papers whose parts are in this assembly."""
         return citation(key for part in self.parts() for key in part.cite)
@@ -164,7 +174,7 @@ class Assembly(torch.optim.Optimizer):
         refuse_other_method(self, param_group)
         for part in self.parts():
             part.check(unpack({**self.defaults, **param_group}))
-        if self.param_groups:  # what is shared by all tensors is shared with the new ones
+        if self.param_groups and self.step_size.per == "all":  # what is shared is shared with the new ones
             for name in self.step_size.memory:
                 param_group.setdefault(name, self.param_groups[0][name])
         super().add_param_group(param_group)

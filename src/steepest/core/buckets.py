@@ -95,7 +95,8 @@ class Sorter:
                     raise RuntimeError(SPARSE)
                 self.init_state(p)
                 charted = self.opt._charted and self.opt.chart.applies(p)
-                key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, charted)
+                alone = id(p) if self.opt.step_size.per == "tensor" else 0
+                key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, charted, alone)
                 members.setdefault(key, []).append((p, g))
             for rows in members.values():
                 fixed = self.fixed([p for p, _ in rows])

@@ -86,7 +86,7 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
                                  f"{tuple(p.shape)}")  # fmt: skip
         own = {*opt._state_specs, "step", *(n + codec.SCALE for n in opt._state_specs)}
-        own |= {n for part in opt.parts() for n in part.keeps}
+        own |= {n for part in opt.parts() for n in (*part.keeps, *getattr(part, "memory", ()))}
         entry = {k: v for k, v in entry.items() if k in own}  # what no part knows would only go stale
         entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
         state[index] = entry

@@ -102,7 +102,7 @@ class Evaluator:
         try:
             if not self.calls_backward:
                 try:
-                    with torch.no_grad(), self._resharded(), self._question():
+                    with torch.no_grad(), resharded(self.params), self._question():
                         value = float(self._call())
                     self.counters.forwards += 1
                     return value
@@ -118,23 +118,6 @@ class Evaluator:
         finally:
             for p, g in zip(self.params, kept, strict=True):
                 p.grad = g
-
-    @contextlib.contextmanager
-    def _resharded(self) -> Iterator[None]:
-        """FSDP leaves its root gathered after a forward without a backward, and would use those weights again."""
-        if not any(map(shard.is_sharded, self.params)):
-            yield
-            return
-        seen: dict[nn.Module, None] = {}
-        handle = register_module_forward_pre_hook(lambda module, _: seen.setdefault(module))
-        try:
-            yield
-        finally:
-            handle.remove()
-            for module in seen:
-                reshard = getattr(module, "reshard", None)
-                if callable(reshard):
-                    reshard()
 
     def _call(self) -> Tensor:
         if self.closure is None:
@@ -174,6 +157,33 @@ class Evaluator:
     def _remember(self, module: nn.Module, _: Any) -> None:
         if isinstance(module, nn.modules.batchnorm._NormBase) and module.training and module not in self._norms:
             self._norms[module] = [b.clone() for b in module.buffers(recurse=False)]
+
+
+@contextlib.contextmanager
+def resharded(params: list[Tensor]) -> Iterator[None]:
+    """FSDP leaves its root gathered after a forward without a backward, and would use those weights again."""
+    if not any(map(shard.is_sharded, params)):
+        yield
+        return
+    seen: dict[nn.Module, None] = {}
+
+    def drop(module: nn.Module) -> None:
+        reshard = getattr(module, "reshard", None)
+        if callable(reshard):
+            reshard()
+
+    def meet(module: nn.Module, _: Any) -> None:
+        if module not in seen:  # gathered before the weights were changed, perhaps
+            seen[module] = None
+            drop(module)
+
+    handle = register_module_forward_pre_hook(meet)
+    try:
+        yield
+    finally:
+        handle.remove()
+        for module in seen:
+            drop(module)
 
 
 def _random_state() -> list[Any]:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from steepest.core import codec as codecs
 from steepest.core import shard
+from steepest.core.answer import refuse
 from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
@@ -41,6 +42,7 @@ from steepest.core.part import (
 )
 from steepest.core.rule import STOPPED, Maps
 from steepest.core.run import Run
+from steepest.core.shares import Share, Shares
 
 NONFINITE = ("guard", "skip", "raise", "propagate")
 
@@ -110,14 +112,15 @@ class Optimizer(Assembly):
             raise TypeError(f"maximize must be True or False, got {maximize!r}")
         self.codec, self.lift, self.nonfinite = codec, lift, nonfinite
         self.counters = Counters()
-        self._held = -1
+        self._held, self._lent = -1, False
         self._closure_calls_backward: bool | None = None
         self._check_assembly()
         if lr is None and type(self) is Optimizer:
             lr = self.step_size.lr
         check_number(type(self).__name__, "lr", lr, "[0, inf)")
         values = {name: value for part in self.parts() for name, value in part.values.items()}
-        defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **self.step_size.memory}
+        memory = {} if self.step_size.per == "tensor" else self.step_size.memory
+        defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **memory}
         self._plain = [name for name in defaults if name not in ("betas", "maximize")]
         self._clear()
         super().__init__(listed(params), defaults)
@@ -139,6 +142,7 @@ class Optimizer(Assembly):
         Raises:
             RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
         """
+        refuse(self, "step()")
         if closure is not None and not callable(closure):
             raise TypeError("the closure must be a function that computes and returns the loss, got "
                             f"{type(closure).__name__}: call step(lambda: loss_of(model)), or loss.backward() and then "
@@ -172,9 +176,8 @@ class Optimizer(Assembly):
             return False
         for group in self.param_groups:
             group["t"] += 1
-        step_size, memory = self.step_size, {n: self.param_groups[0][n] for n in self.step_size.memory}
+        step_size, first = self.step_size, self.param_groups[0]
         h = {id(g): self._h(g, g["t"]) for g in self.param_groups}
-        first = SimpleNamespace(**h[id(self.param_groups[0])])
         loss = float("nan")
         if step_size.uses_loss:
             sign = self._loss_sign()
@@ -185,36 +188,38 @@ class Optimizer(Assembly):
         try:
             kept = list(self._buckets(evidence, h)) if once else None
         except BaseException:
-            for group in self.param_groups:
-                group["t"] -= 1
+            self._uncount()
             raise
-        sums: dict[str, float] = {}
+        share = Shares(step_size, first, h)
         if self._measures:
             for bucket in kept or self._buckets(evidence, h):
-                self._kernel_run("measure", bucket, h, sums)
-            if self.nonfinite != "propagate" and not all(map(math.isfinite, sums.values())):
-                for group in self.param_groups:
-                    group["t"] -= 1
+                self._kernel_run("measure", bucket, h, share.of(bucket).sums)
+            if self.nonfinite != "propagate" and share.spoiled():
                 self._held_back("step skipped")
-                return False
-        after: dict[str, float] = {}
+                if not any(one.fine for one in share):
+                    self._uncount()
+                    return False
         if searches:
             run.evidence = evidence
-            self._search(run, kept or [], sums, memory, h, first, loss, after)
-        else:
-            eta = step_size.eta(sums, memory, first, loss)
-            for bucket in kept or self._buckets(evidence, h):
-                self._set_eta(h, bucket, eta)
-                self._kernel_run("commit", bucket, h, after)
+            self._search(run, kept or [], share.of(None), h, loss)
+        for bucket in () if searches else kept or self._buckets(evidence, h):
+            one = share.of(bucket)
+            if one.fine:
+                if one.eta is None:
+                    one.eta = step_size.eta(one.sums, one.memory, one.h, loss)
+                self._set_eta(h, bucket, one.eta)
+                self._kernel_run("commit", bucket, h, one.after)
                 Sorter.scatter(bucket)
                 Sorter.count(bucket)
-            if self.nonfinite == "propagate" or all(map(math.isfinite, after.values())):
-                step_size.after(after, memory, first)
-        if after.get(STOPPED):
-            self._held_back(f"{after[STOPPED]:.0f} elements were left as they are")
-        for group in self.param_groups:
-            group.update(memory)
+        stopped = sum(one.after.get(STOPPED, 0.0) for one in share)
+        if stopped:
+            self._held_back(f"{stopped:.0f} elements were left as they are")
+        share.digest(self.nonfinite == "propagate", self.param_groups)
         return True
+
+    def _uncount(self) -> None:
+        for group in self.param_groups:
+            group["t"] -= 1
 
     def _loss_sign(self) -> float:
         """-1 where the loss is maximized, for step sizes that look at it."""
@@ -229,9 +234,8 @@ class Optimizer(Assembly):
         values["eta"] = eta * values["lr"]
         values["w"] = values["eta"] if self.step_size.weighs_gradient else 1.0
 
-    def _search(self, run: Run, buckets: list[Bucket], sums: dict[str, float], memory: dict[str, float],
-                h: dict[int, dict[str, float]], first: SimpleNamespace, loss: float,
-                after: dict[str, float]) -> None:  # fmt: skip
+    def _search(self, run: Run, buckets: list[Bucket], share: Share, h: dict[int, dict[str, float]],
+                loss: float) -> None:  # fmt: skip
         """Let a line search try moves from a copy of the weights, then commit the accepted one."""
         start = [[x.clone() for x in bucket.xs] for bucket in buckets]
         saved = run.save()
@@ -239,7 +243,7 @@ class Optimizer(Assembly):
         def go(mode: str, eta: float) -> None:
             for bucket, xs in zip(buckets, start, strict=True):
                 self._set_eta(h, bucket, eta)
-                self._kernel_run(mode, bucket, h, after, xs)
+                self._kernel_run(mode, bucket, h, share.after, xs)
                 Sorter.scatter(bucket)
 
         def trial(eta: float) -> float:
@@ -248,11 +252,10 @@ class Optimizer(Assembly):
 
         run.trial = trial
         try:
-            eta = self.step_size.search(run, sums, memory, first, loss)  # type: ignore[attr-defined]
+            eta = self.step_size.search(run, share.sums, share.memory, share.h, loss)  # type: ignore[attr-defined]
         except BaseException:
             run.restore(saved)
-            for group in self.param_groups:
-                group["t"] -= 1
+            self._uncount()
             raise
         go("commit", eta)
         for bucket in buckets:
@@ -367,6 +370,7 @@ class Optimizer(Assembly):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors and numbers, for ``weights_only=True``; in torch's own layout where torch has the method."""
+        refuse(self, "state_dict()")
         return export(self, super().state_dict())
 
     @torch.no_grad()
@@ -376,6 +380,7 @@ class Optimizer(Assembly):
         Raises:
             ValueError: it belongs to another model or another method; nothing is changed then.
         """
+        refuse(self, "load_state_dict()")
         saved = accept(self, state_dict)
         super().load_state_dict(saved)
         restore(self, saved)

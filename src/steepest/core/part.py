@@ -222,14 +222,20 @@ class Geometry(Part):
         return x - u
 
 
+#: the values of ``StepSize.per``
+PER = ("all", "group", "tensor")
+
+
 class StepSize(Part):
     """How far?  Reductions over tensors, then arithmetic on the host.
 
-    ``measure`` names elementwise terms whose sums over all tensors (and all ranks) are handed to ``eta``; ``advance``
+    ``measure`` names elementwise terms whose sums over the tensors that share it (and all ranks) go to ``eta``; ``advance``
     may update the step size's own state in the kernel that moves x and name further sums, handed to ``after``.
     """
 
-    #: numbers shared by all tensors, kept in param_groups: name -> start
+    #: who shares one step size: "all" tensors, those of a "group", or each "tensor" for itself
+    per: str = "all"
+    #: numbers kept with those who share it (in all groups, in theirs, in the tensor's state): name -> start
     memory: ClassVar[Mapping[str, float]] = {}
     #: multiply the gradient that enters the direction's first moment (``h.w``) instead of d (D-Adaptation)
     weighs_gradient: bool = False
@@ -270,7 +276,7 @@ class LineSearch(StepSize):
 
 
 class Point(Part):
-    """At which point do we ask, and which do we keep?"""
+    """At which point do we ask, which do we keep, and which do we return?"""
 
     #: True where ``after_direction`` is a map that changes d
     bends: bool = False
@@ -285,6 +291,10 @@ class Point(Part):
 
     def keep(self, run: Run) -> None:
         """What happens to the weights after the move."""
+
+    def answer(self, p: Tensor, state: dict[str, Any]) -> Tensor:
+        """The weights to be returned for p, of which ``state`` is kept; here p itself."""
+        return p
 
 
 class Oracle(Part):

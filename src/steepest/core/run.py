@@ -152,7 +152,7 @@ class Run:
         x, opt = self.save(), self.opt
         state = {p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in opt.state[p].items()}
                  for p in self.params if p in opt.state}  # fmt: skip
-        shared = [{n: group[n] for n in ("t", *opt.step_size.memory)} for group in opt.param_groups]
+        shared = [{n: group[n] for n in ("t", *opt.step_size.memory) if n in group} for group in opt.param_groups]
 
         def undo() -> None:
             self.restore(x)

@@ -10,7 +10,7 @@ from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.registry import Method, methods
-from steepest.optim.tuningfree import SLS, SPS, DAdaptAdam, DAdaptSGD, DoG, PoNoS
+from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS
 
 __all__ = [
            "ADOPT",
@@ -22,6 +22,7 @@ __all__ = [
            "SPS",
            "AMSGrad",
            "AdaBelief",
+           "AdaGradNorm",
            "Adam",
            "AdamW",
            "BoxBacktracking",
@@ -35,6 +36,7 @@ __all__ = [
            "ExtraAdam",
            "ExtraSGD",
            "GaLore",
+           "LDoG",
            "Lion",
            "LookaheadAdamW",
            "MeZO",

@@ -89,14 +89,54 @@ class DoG(Optimizer):
         reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
         G0: what the sum of squared gradients starts from, default 1e-8 (paper).
         weight_decay: coupled, default 0.
+        per: one step size for "all" (paper), a "group" or each "tensor".
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.Optimizer`; with ``point=steepest.point.Average()`` it is what the paper evaluates.
+    """
+
+    def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
+                 per: str = "all", lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        step = stepsize.DoG(reps_rel=reps_rel, G0=G0, per=per)
+        super().__init__(params, lr, direction=inner, step_size=step, **options)
+
+
+@method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
+class LDoG(DoG):
+    """SGD with distance over gradients as step size, tensor by tensor.
+
+    Args:
+        params: parameters or groups.
+        reps_rel: size of a tensor's first step relative to 1 + |x0|, default 1e-6 (paper; 1e-8 for its T5).
+        G0: what the sum of squared gradients starts from, default 1e-8 (paper).
+        weight_decay: coupled, default 0.
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`; with ``point=steepest.point.Average()`` it is what the paper evaluates.
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
                  lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+        super().__init__(params, reps_rel, G0, weight_decay, "tensor", lr, **options)
+
+
+@method("stepsize", space={"lr": ("log", 1e-3, 100.0)})
+class AdaGradNorm(Optimizer):
+    """SGD with the scalar step size of AdaGrad.
+
+    Args:
+        params: parameters or groups.
+        lr: the length of the first step, in units of x, default 1 (paper's eta).
+        b0: what the root of the sum of squared gradients starts from, default 1e-8.
+        weight_decay: coupled, default 0.
+        per: one step size for "all" (paper), a "group" or each "tensor".
+        options: see :class:`steepest.Optimizer`; in the convex theory the average of the points is returned
+            (``point=steepest.point.Average(gamma=0)``).
+    """
+
+    def __init__(self, params: Any, lr: float = 1.0, b0: float = 1e-8, weight_decay: float = 0.0, per: str = "all",
+                 **options: Any) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DoG(reps_rel=reps_rel, G0=G0), **options)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.AdaGradNorm(b0=b0, per=per), **options)
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
@@ -110,13 +150,14 @@ class DAdaptAdam(Optimizer):
         eps: default 1e-8.
         weight_decay: decoupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
+        per: one estimate for "all" (paper), a "group" or each "tensor".
         options: see :class:`steepest.Optimizer`.
     """
 
     def __init__(self, params: Any, lr: float = 1.0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, d0: float = 1e-6, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all", **options: Any) -> None:  # fmt: skip
         inner = D.Adam(**named(betas), eps=eps, bias_correction=False)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0),
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0, per=per),
                          geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
 
 
@@ -129,10 +170,11 @@ class DAdaptSGD(Optimizer):
         lr: the schedule's multiplier, default 1 (paper).
         weight_decay: coupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
+        per: one estimate for "all" (paper), a "group" or each "tensor".
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6,
+    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",
                  **options: Any) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptSGD(d0=d0), **options)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptSGD(d0=d0, per=per), **options)

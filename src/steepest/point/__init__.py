@@ -1,8 +1,9 @@
 """Points: where do we ask, and which point do we keep?"""
 
 from steepest.core.part import Point
+from steepest.point.average import Average
 from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.lookahead import Lookahead
 from steepest.point.sam import SAM
 
-__all__ = ["SAM", "ExtraGradient", "Lookahead", "Optimistic", "Point"]
+__all__ = ["SAM", "Average", "ExtraGradient", "Lookahead", "Optimistic", "Point"]

@@ -1,6 +1,7 @@
 """Step sizes: how far?  Reductions over tensors, then arithmetic on the host."""
 
 from steepest.core.part import LineSearch, StepSize
+from steepest.stepsize.adagrad import AdaGradNorm
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
@@ -8,3 +9,4 @@ from steepest.stepsize.polyak import SPS
 
 __all__ = ["SLS", "SPS", "BoxBacktracking", "DAdaptAdam", "DAdaptSGD", "DoG", "EllipsoidBacktracking", "LineSearch",
            "PoNoS", "StepSize"]  # fmt: skip
+__all__ = ["SLS", "SPS", "AdaGradNorm", "DAdaptAdam", "DAdaptSGD", "DoG", "LineSearch", "PoNoS", "StepSize"]

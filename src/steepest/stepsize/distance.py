@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from steepest.core.part import NewState, Scalars, State, StepSize
+from steepest.core.part import PER, NewState, Scalars, State, StepSize
 
 
 class DoG(StepSize):
@@ -20,18 +20,22 @@ class DoG(StepSize):
               \quad G_t = \epsilon + \sum_{i\le t}\lVert d_i\rVert^2,\quad
               r_\epsilon = \rho_\epsilon (1 + \lVert x_0\rVert)
 
-    over all parameters together; d = g in the paper.
+    over all parameters together; d = g in the paper.  With ``per="tensor"`` it is LDoG: each tensor has r̄, G and η of
+    its own.
 
     Args:
         reps_rel: ρ_ε, default 1e-6 (paper; 1e-4 with batch normalisation).
         G0: ε, default 1e-8 (paper).
+        per: who shares one step size: ``"all"`` (DoG), a ``"group"``, each ``"tensor"`` (LDoG).
 
     Source: Ivgi, Hinder & Carmon 2023, arXiv:2302.12022, equation (DoG); G includes this gradient, r̄ this point.
 
-    Note: the paper evaluates a weighted average of the iterates.
+    Note: the paper evaluates a weighted average of the iterates: ``point.Average``.  The authors' code has one step size
+    for each parameter group, the paper one for all.
     """
 
     hyper = {"reps_rel": (1e-6, "(0, inf)"), "G0": (1e-8, "[0, inf)")}
+    structure = {"per": ("all", PER)}
     state = {"x0": State("x", exact=True)}
     memory = {"rbar": 0.0, "G": 0.0}
     cite = ("ivgi2023dog",)
@@ -42,8 +46,6 @@ class DoG(StepSize):
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """r̄/√G."""
-        if not sums:
-            return 0.0
         first = memory["rbar"] == 0.0
         memory["rbar"] = max(
             memory["rbar"], math.sqrt(sums["moved"]), h.reps_rel * (1 + math.sqrt(sums["start"])) if first else 0.0
@@ -64,6 +66,7 @@ class DAdaptAdam(StepSize):
 
     Args:
         d0: the first estimate, default 1e-6 (paper); it should be too small.
+        per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
     Source: Defazio & Mishchenko 2023, arXiv:2301.07733, the Adam algorithm (numbered 4 by third parties).
 
@@ -71,6 +74,7 @@ class DAdaptAdam(StepSize):
     """
 
     hyper = {"d0": (1e-6, "(0, inf)")}
+    structure = {"per": ("all", PER)}
     state = {"s": State()}
     memory = {"distance": 0.0, "numerator": 0.0}
     needs = frozenset({"weighted moment", "v", "beta2", "eps"})
@@ -112,6 +116,7 @@ class DAdaptSGD(StepSize):
 
     Args:
         d0: the first estimate, default 1e-6 (paper).
+        per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
     Source: Defazio & Mishchenko 2023, arXiv:2301.07733, the SGD algorithm (numbered 3 by third parties), momentum 0.
 
@@ -120,6 +125,7 @@ class DAdaptSGD(StepSize):
     """
 
     hyper = {"d0": (1e-6, "(0, inf)")}
+    structure = {"per": ("all", PER)}
     state = {"s": State()}
     memory = {"distance": 0.0, "numerator": 0.0, "g0": 0.0}
     cite = ("defazio2023dadaptation",)

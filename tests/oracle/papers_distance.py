@@ -1,0 +1,87 @@
+"""The papers' equations, continued: step sizes from distances and from sums of gradients, and averages of points."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tests.oracle.papers import Path, Rates, dot
+from tests.oracle.problems import Problem, Vector, join
+
+
+def layerwise_dog(f: Problem, x: Vector, etas: Rates, reps: float = 1e-6, eps: float = 1e-8, lam: float = 0.0) -> Path:
+    """DoG for each tensor alone."""
+    start = [p.copy() for p in f.parts(x)]
+    far = [reps * (1 + float(np.linalg.norm(p))) for p in start]
+    G = [eps] * len(start)
+    for t, lr in enumerate(etas, 1):
+        new = []
+        for i, (p, g) in enumerate(zip(f.parts(x), f.parts(f.grad(x, t) + lam * x), strict=True)):
+            far[i] = max(far[i], float(np.linalg.norm(p - start[i])))
+            G[i] += float((g * g).sum())
+            new.append(p - lr * far[i] / math.sqrt(G[i]) * g)
+        x = join(new)
+        yield x
+
+
+def adagrad_norm(f: Problem, x: Vector, etas: Rates, b0: float = 1e-8, lam: float = 0.0, alone: bool = False) -> Path:
+    """One b for all, or one for each tensor."""
+    squares = [b0**2] * len(f.start)
+    for t, eta in enumerate(etas, 1):
+        parts = f.parts(f.grad(x, t) + lam * x)
+        added = [float((g * g).sum()) for g in parts]
+        squares = [b + (a if alone else sum(added)) for b, a in zip(squares, added, strict=True)]
+        x = x - join([eta / math.sqrt(b) * g if b > 0 else 0 * g for b, g in zip(squares, parts, strict=True)])
+        yield x
+
+
+def averaged_dog(f: Problem, x: Vector, etas: Rates, reps: float, gamma: float) -> Path:
+    """DoG, seen at the polynomial-decay average of its points after the start."""
+    x0, rbar, G, mean = x, reps * (1 + math.sqrt(dot(x, x))), 1e-8, 0 * x
+    for t, lr in enumerate(etas, 1):
+        g = f.grad(x, t)
+        rbar = max(rbar, math.sqrt(dot(x - x0, x - x0)))
+        G += dot(g, g)
+        x = x - lr * rbar / math.sqrt(G) * g
+        w = (1 + gamma) / (t + gamma)
+        mean = (1 - w) * mean + w * x
+        yield mean
+
+
+def averaged_sam(f: Problem, x: Vector, etas: Rates, rho: float) -> Path:
+    """SAM, seen at the plain mean."""
+    total = 0 * x
+    for t, eta in enumerate(etas, 1):
+        g = f.grad(x, t)
+        norm = math.sqrt(dot(g, g))
+        x = x - eta * f.grad(x + rho * g / norm if norm > 0 else x, t)
+        total = total + x
+        yield total / t
+
+
+def averaged_optimism(f: Problem, x: Vector, etas: Rates) -> Path:
+    """The optimistic gradient, seen at the average with γ = 3."""
+    mean, old = 0 * x, 0 * x
+    for t, eta in enumerate(etas, 1):
+        g = f.grad(x, t)
+        x, old = x - eta * (2 * g - old), g
+        mean = mean + 4 / (t + 3) * (x - mean)
+        yield mean
+
+
+def grouped_d_adapt_sgd(f: Problem, x: Vector, etas: Rates, d0: float) -> Path:
+    """D-Adaptation for gradient descent with an estimate for each tensor."""
+    start, s = [p.copy() for p in f.parts(x)], [0 * p for p in f.parts(x)]
+    d, r, G = [d0] * len(s), [0.0] * len(s), [0.0] * len(s)
+    for t, lr in enumerate(etas, 1):
+        for i, g in enumerate(f.parts(f.grad(x, t))):
+            G[i] = G[i] or float(np.linalg.norm(g))
+            if G[i] > 0:
+                w = d[i] * lr / G[i]
+                r[i] += w * float((g * s[i]).sum())
+                s[i] = s[i] + w * g
+                if s[i].any():
+                    d[i] = max(d[i], 2 * r[i] / float(np.linalg.norm(s[i])))
+        x = join([a - b for a, b in zip(start, s, strict=True)])
+        yield x

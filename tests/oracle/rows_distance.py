@@ -1,0 +1,49 @@
+"""Rows of the oracle: step sizes from distances and sums of gradients, and averages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import steepest
+from steepest import direction as D
+from steepest import point, stepsize
+from tests.oracle import papers_distance as papers
+from tests.oracle.problems import Linear
+from tests.oracle.rows import Row
+
+
+def averaged_dog(params: Any, **options: Any) -> steepest.Optimizer:
+    """What the paper of DoG evaluates."""
+    return steepest.DoG(params, point=point.Average(), **options)
+
+
+def averaged_sam(params: Any, **options: Any) -> steepest.Optimizer:
+    """The plain mean of SAM's points."""
+    return steepest.Optimizer(params, point=point.Average(point.SAM(rho=0.3), gamma=0), **options)
+
+
+def averaged_optimism(params: Any, **options: Any) -> steepest.Optimizer:
+    """An average around a point that is a map."""
+    return steepest.Optimizer(params, point=point.Average(point.Optimistic(), gamma=3), **options)
+
+
+def layerwise_d_adapt(params: Any, **options: Any) -> steepest.Optimizer:
+    """An estimate of the distance for each tensor."""
+    return steepest.Optimizer(params, direction=D.Direction(), step_size=stepsize.DAdaptSGD(d0=0.1, per="tensor"),
+                              **options)  # fmt: skip
+
+
+ROWS: list[Row] = [
+    Row("LDoG", papers.layerwise_dog, {"reps_rel": 1e-2, "weight_decay": 0.1}, {"reps": 1e-2, "lam": 0.1}, lr=1.0),
+    Row("AdaGradNorm", papers.adagrad_norm, {"b0": 0.2, "weight_decay": 0.1}, {"b0": 0.2, "lam": 0.1}, lr=0.5),
+    Row("AdaGradNorm", papers.adagrad_norm, {"per": "tensor"}, {"alone": True}, lr=0.5),
+    Row(averaged_dog, papers.averaged_dog, {"reps_rel": 1e-2}, {"reps": 1e-2, "gamma": 8}, lr=1.0, returned=True),
+    Row(averaged_sam, papers.averaged_sam, {}, {"rho": 0.3}, returned=True),
+    Row(averaged_optimism, papers.averaged_optimism, returned=True),
+    Row(layerwise_d_adapt, papers.grouped_d_adapt_sgd, {}, {"d0": 0.1}, lr=1.0),
+]  # fmt: skip
+
+EDGES: list[Row] = [
+    Row("AdaGradNorm", papers.adagrad_norm, {"b0": 0.0}, {"b0": 0.0}, lr=0.5, on=Linear([1.0], [0.0], [2.0])),  # 0/0
+    Row("LDoG", papers.layerwise_dog, {"reps_rel": 0.5, "G0": 0.0}, {"reps": 0.5, "eps": 1e-300}, lr=1.0),
+]
