@@ -11,5 +11,20 @@ from steepest.direction.nadam import NAdam
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
 
-__all__ = ["AMSGrad", "AdaBelief", "Adam", "Adopt", "Around", "BoxScaled", "Cautious", "Coupled", "Direction",
-           "EllipsoidScaled", "Lion", "Mars", "Momentum", "NAdam", "Sign"]  # fmt: skip
+__all__ = [
+    "AMSGrad",
+    "AdaBelief",
+    "Adam",
+    "Adopt",
+    "Around",
+    "BoxScaled",
+    "Cautious",
+    "Coupled",
+    "Direction",
+    "EllipsoidScaled",
+    "Lion",
+    "Mars",
+    "Momentum",
+    "NAdam",
+    "Sign",
+]

@@ -6,4 +6,11 @@ from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.lookahead import Lookahead
 from steepest.point.sam import SAM
 
-__all__ = ["SAM", "Average", "ExtraGradient", "Lookahead", "Optimistic", "Point"]
+__all__ = [
+    "SAM",
+    "Average",
+    "ExtraGradient",
+    "Lookahead",
+    "Optimistic",
+    "Point",
+]

@@ -7,6 +7,16 @@ from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.polyak import SPS
 
-__all__ = ["SLS", "SPS", "BoxBacktracking", "DAdaptAdam", "DAdaptSGD", "DoG", "EllipsoidBacktracking", "LineSearch",
-           "PoNoS", "StepSize"]  # fmt: skip
-__all__ = ["SLS", "SPS", "AdaGradNorm", "DAdaptAdam", "DAdaptSGD", "DoG", "LineSearch", "PoNoS", "StepSize"]
+__all__ = [
+    "SLS",
+    "SPS",
+    "AdaGradNorm",
+    "BoxBacktracking",
+    "DAdaptAdam",
+    "DAdaptSGD",
+    "DoG",
+    "EllipsoidBacktracking",
+    "LineSearch",
+    "PoNoS",
+    "StepSize",
+]
