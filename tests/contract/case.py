@@ -7,7 +7,7 @@ is run like everything else and must fail, so that one which is no longer needed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import steepest
@@ -47,6 +47,7 @@ ROWS: dict[str, Row] = {
     "Adam": _row(lr=0.03, weight_decay=0.1),
     "AdamW": _row(lr=0.03, weight_decay=0.1),
     "BoxBacktracking": _row(c0=100.0, whole=_LOSS),
+    "BAR": _row(lr=0.03, alpha=0.3, weight_decay=0.1, whole="the halves of a pair are compared"),
     "CAdamW": _row(lr=0.03, weight_decay=0.1),
     "CLion": _row(lr=0.01, weight_decay=0.1),
     "CompressedSGD": _row(lr=0.1, keep=0.3),
@@ -108,6 +109,18 @@ def _case(name: str) -> Case:
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
 
+
+class BAR(steepest.BAR):
+    """With the first and the fourth parameter as its pair, the two matrices of most worlds, or with none."""
+
+    def __init__(self, params: Any, **options: Any) -> None:
+        params = list(params)
+        flat = [p for group in params for p in group["params"]] if isinstance(params[0], dict) else params
+        super().__init__(params, pairs=((0, 3),) if len(flat) > 3 else (), **options)
+
+
+CASES["BAR"] = replace(CASES["BAR"], make=BAR)
+
 #: law -> method -> why the law does not hold for it
 _BLIND = "no gradient says which parameters the loss depends on: all are perturbed, as in the paper"
 _PIECES = "each process compresses its own shard, which keeps as much but not the same"
@@ -141,7 +154,7 @@ _SUMMED = "the loss is summed in another order, and the step is a multiple of th
 _PROBED = "rounding of the loss is divided by the radius 1e-3"
 _IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=True) is exact"
 _ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
-_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
+_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "BAR", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
           "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
 LOOSE: dict[str, dict[str, tuple[float, str]]] = {
     "micro_batches_add_up": {"*": (1e-5, "the sum over rows is taken in another order"), "MeZO": (1e-3, _PROBED)},

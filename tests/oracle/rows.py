@@ -17,7 +17,7 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
-from tests.oracle import papers, papers_more, rows_solve
+from tests.oracle import papers, papers_more, rows_bar, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
 STEPS = 24
@@ -222,8 +222,8 @@ EDGES: list[Row] = [
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 0.1}, {"d0": 0.1}, lr=1.0, on=Linear([1.0], [0.0], [2.0])),
 ]  # fmt: skip
 
-ROWS += [Row(**row) for row in rows_solve.ROWS]
-EDGES += [Row(**row) for row in rows_solve.EDGES]
+ROWS += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.ROWS]
+EDGES += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.EDGES]
 from tests.oracle import rows_distance  # noqa: E402 -- these need Row
 
 ROWS += rows_distance.ROWS

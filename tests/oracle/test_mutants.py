@@ -29,7 +29,8 @@ def rows(part: type[Part]) -> Iterator[Row]:
     """The rows of the table in which a part takes part."""
     for row in ROWS + EDGES:
         make = getattr(steepest, row.make) if isinstance(row.make, str) else row.make
-        if any(isinstance(p, part) for p in make([nn.Parameter(torch.zeros(1))], **row.hyper).parts()):
+        params = [nn.Parameter(torch.tensor(p)) for p in row.problem().start]
+        if any(isinstance(p, part) for p in make(params, **row.hyper).parts()):
             yield row
 
 

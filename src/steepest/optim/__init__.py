@@ -5,6 +5,7 @@ from __future__ import annotations
 from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import SAM, LookaheadAdamW
+from steepest.optim.flatness_bar import BAR
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
@@ -14,6 +15,7 @@ from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, DAdaptAdam, DAdaptS
 
 __all__ = [
     "ADOPT",
+    "BAR",
     "FRUGAL",
     "MARS",
     "SAM",

@@ -2,11 +2,13 @@
 
 from steepest.core.part import Point
 from steepest.point.average import Average
+from steepest.point.balance import BAR
 from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.lookahead import Lookahead
 from steepest.point.sam import SAM
 
 __all__ = [
+    "BAR",
     "SAM",
     "Average",
     "ExtraGradient",
