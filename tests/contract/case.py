@@ -44,7 +44,9 @@ ROWS: dict[str, Row] = {
     "AMSGrad": _row(lr=0.03, weight_decay=0.1),
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
     "AdaGradNorm": _row(lr=0.3, weight_decay=0.1, whole=_SUM),
+    "AdaGradSQR": _row(eps=1e-3, whole=_LOSS),
     "Adam": _row(lr=0.03, weight_decay=0.1),
+    "AdamSQR": _row(decay=0.9, eps=1e-3, whole=_LOSS),
     "AdamW": _row(lr=0.03, weight_decay=0.1),
     "BoxBacktracking": _row(c0=100.0, whole=_LOSS),
     "BAR": _row(lr=0.03, alpha=0.3, weight_decay=0.1, whole="the halves of a pair are compared"),
@@ -68,11 +70,13 @@ ROWS: dict[str, Row] = {
     "OptimisticAdam": _row(lr=0.02),
     "OptimisticSGD": _row(lr=0.05),
     "PoNoS": _row(whole=_LOSS),
+    "PoNoSPrec": _row(eta_max=1.0, c_p=0.5, c=0.5, delta=0.7, eps=0.01, whole=_LOSS),
     "ProjectedSGD": _row(lr=0.1, lower=-0.5, upper=0.5),
     "ProxSGD": _row(lr=0.1, l1=0.01),
     "SAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole="the radius is a norm over all tensors"),
     "SGD": _row(lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.1),
     "SLS": _row(eta_max=2.0, batches_per_epoch=5, whole=_LOSS),
+    "SMB": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
     "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
@@ -98,13 +102,14 @@ class Case:
 
 
 #: trials, as many as it takes
-_SEARCHES = ("BoxBacktracking", "EllipsoidBacktracking", "PoNoS", "SLS")
+_SEARCHES = ("BoxBacktracking", "EllipsoidBacktracking", "PoNoS", "PoNoSPrec", "SLS")
+_POLYAK = ("AdaGradSQR", "AdamSQR", "SPS")
 
 
 def _case(name: str) -> Case:
     known = steepest.methods[name]
     return Case(name, known.make, ROWS.get(name, Row({})), known.closure, known.forwards, known.backwards,
-                name in _SEARCHES, name in (*_SEARCHES, "SPS", "MeZO"), known.state_bytes)  # fmt: skip
+                name in _SEARCHES, name in (*_SEARCHES, *_POLYAK, "MeZO"), known.state_bytes)  # fmt: skip
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
@@ -127,6 +132,7 @@ _PIECES = "each process compresses its own shard, which keeps as much but not th
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "without_a_gradient_nothing_moves": {"MeZO": _BLIND},
     "steps_are_counted_per_parameter": {"MeZO": _BLIND},
+    "every_question_is_counted-plain": {"SMB": "a second gradient is asked where the plain step fails, and only there"},
     "lr_zero_is_no_move": {
         "ProjectedSGD": "the projection is done whatever lr is",
         "SimplexSGD": "the projection is done whatever lr is",
@@ -156,6 +162,8 @@ _IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=
 _ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
 _ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "BAR", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
           "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
+_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
+          "LookaheadAdamW", "NAdam", "OptimisticAdam", "PoNoSPrec")  # fmt: skip
 LOOSE: dict[str, dict[str, tuple[float, str]]] = {
     "micro_batches_add_up": {"*": (1e-5, "the sum over rows is taken in another order"), "MeZO": (1e-3, _PROBED)},
     "lr_zero_is_no_move": {"MeZO": (1e-6, _IN_PLACE)},
@@ -179,7 +187,6 @@ LOOSE: dict[str, dict[str, tuple[float, str]]] = {
         "BoxBacktracking": (1e-5, _SUMMED),
         "EllipsoidBacktracking": (1e-5, _SUMMED),
         "MeZO": (1e-3, _PROBED),
-        "PoNoS": (1e-5, _SUMMED),
-        "SPS": (1e-5, _SUMMED),
+        **dict.fromkeys((*_POLYAK, "PoNoS", "PoNoSPrec"), (1e-5, _SUMMED)),
     },
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import steepest
+from steepest import direction as D
 from steepest import stepsize as S
-from tests.laws.common import few, matrices
+from tests.laws.common import directions, few, matrices, streams, vectors
 
 SEARCHES: dict[str, Callable[[], S.LineSearch]] = {
     "PoNoS": S.PoNoS,
@@ -73,3 +75,106 @@ def test_ponos_backtracks_once_a_step_at_most_on_the_long_run(seed: int, c: floa
         backtracks += opt.param_groups[0]["shortened"]
         idle += before == 0 and opt.param_groups[0]["shortened"] == 0
     assert backtracks == 30 - idle + opt.param_groups[0]["backtracks"]
+
+
+ALONG: dict[str, Callable[[], D.Direction]] = {
+    "Adam": D.Adam,
+    "Adam without momentum": lambda: D.Adam(beta1=0.0),
+    "momentum": D.Momentum,
+    "NAdam": D.NAdam,
+    "Adam-SQR": D.AdamSQR,
+}
+
+
+@pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.parametrize("along", ALONG.values(), ids=ALONG)
+def test_the_slope_is_that_of_the_move(make: Callable[[], S.LineSearch], along: Callable[[], D.Direction]) -> None:
+    """f(x⁺) ≤ max(C, f(x)) - c⟨g, x - x⁺⟩ with this mini-batch's g, whatever the direction; uphill nothing moves."""
+    a = matrices(8, 5, 1)
+    x = nn.Parameter(matrices(5, 1, 2).reshape(-1))
+    opt = steepest.Optimizer([x], step_size=make(), direction=along(), lift="eager")
+    moved = 0
+    for t in range(40):
+
+        def loss(p: Tensor, t: int = t) -> Tensor:
+            return torch.sqrt(1 + (a[t % 8] @ p).square()) - 0.9
+
+        start, group = x.detach().clone(), opt.param_groups[0]
+        g = torch.func.grad(loss)(start)
+        here = float(opt.step(lambda: loss(x)))
+        reference = max(here, group.get("C", here))
+        step = start - x.detach()
+        moved += bool(step.any())
+        assert float(loss(x.detach())) <= reference - group["c"] * float(g @ step) + 1e-12
+        assert float(g @ step) >= 0
+    assert moved > 15
+
+
+@pytest.mark.parametrize("make", [S.PoNoS, S.SPS, S.SANIA], ids=["PoNoS", "SPS", "SANIA"])
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_no_gap_no_step(make: Callable[..., S.StepSize], value: float) -> None:
+    """A loss at or below f* leaves the weights; the next one above it moves them; a lower f* moves them at once."""
+    for f_star, moves in ((0.0, False), (value - 1.0, True)):
+        x = nn.Parameter(torch.tensor([1.0, -1.0]))
+        opt = steepest.Optimizer([x], step_size=make(f_star=f_star), lift="eager")
+        opt.step(lambda: (x * x).sum() - 2.0 + value)
+        assert torch.equal(x.detach(), torch.tensor([1.0, -1.0])) is not moves
+        before = x.detach().clone()
+        opt.step(lambda: (x * x).sum() + 1.0)
+        assert not torch.equal(x.detach(), before)
+
+
+# ---- SANIA -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [steepest.AdaGradSQR, steepest.AdamSQR])
+@few
+@given(seed=st.integers(0, 50), powers=st.lists(st.integers(-20, 20), min_size=4, max_size=4))
+def test_the_units_of_x_do_not_matter(make: Callable[..., steepest.Optimizer], seed: int, powers: list[int]) -> None:
+    """x = V x̃ with V diagonal: the same losses and the same path, to the bit for powers of two."""
+    a, v = matrices(6, 4, seed), 2.0 ** torch.tensor(powers, dtype=torch.float64)
+
+    def path(v: Tensor) -> tuple[list[float], Tensor]:
+        x = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+        opt = make([x], lift="eager")
+        losses = [float(opt.step(lambda t=t: torch.log1p(torch.exp(a[t % 6] @ (v * x))))) for t in range(12)]  # type: ignore[misc]
+        return losses, v * x.detach()
+
+    (plain, x), (scaled, z) = path(torch.ones(4, dtype=torch.float64)), path(v)
+    assert plain == scaled
+    assert torch.equal(x, z)
+    assert plain[-1] != plain[0]
+
+
+@few
+@given(x=vectors(), c=st.sampled_from([0.25, 1.0]))
+def test_sania_ends_where_its_model_says(x: Tensor, c: float) -> None:
+    """f = c‖x‖²/2, so ν = 1/c.  The model is right for c = 1: to the minimum at once; too flat for c = ¼, where it
+    never falls to f*: to its minimum, x - cx.
+    """
+    points = [x.clone()]
+    p = nn.Parameter(x.clone())
+    steepest.Optimizer([p], step_size=S.SANIA()).step(lambda: c * (p @ p) / 2)
+    points.append(p.detach())
+    assert torch.allclose(points[1], x * (1 - c), rtol=1e-14, atol=1e-14)
+
+
+@few
+@given(gap=st.floats(1e-12, 10), slope=st.floats(1e-6, 10))
+def test_sania_lies_between_half_of_polyak_and_one(gap: float, slope: float) -> None:
+    """ν/2 ≤ η ≤ min(ν, 1), also where 1 - √(1 - ν) would cancel; its model is f* at the end."""
+    eta, nu = S.SANIA().eta({"gd": slope}, {}, SimpleNamespace(f_star=0.0), gap), 2 * gap / slope
+    assert min(nu, 1.0) / 2 <= eta <= min(nu, 1.0)
+    if nu <= 1:
+        assert gap - eta * slope + eta**2 * slope / 2 == pytest.approx(0.0, abs=1e-12 * gap)
+
+
+@few
+@given(gs=streams(), beta=st.sampled_from([0.5, 0.9]))
+def test_squares_under_the_root_are_adam(gs: list[Tensor], beta: float) -> None:
+    """Adam-SQR with the root is Adam without momentum and ε; AdaGrad-SQR's first direction is 1/g."""
+    a = directions(D.AdamSQR(decay=beta, root=True), gs)
+    b = directions(D.Adam(beta1=0.0, beta2=beta, eps=1e-300), gs)
+    assert all(torch.allclose(p, q, rtol=1e-12, atol=0) for p, q in zip(a, b, strict=True))
+    first = directions(D.AdaGradSQR(), gs)[0]
+    assert torch.allclose(first * gs[0], (gs[0] != 0).double(), rtol=1e-15)

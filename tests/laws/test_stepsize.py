@@ -162,7 +162,7 @@ def test_dog_is_a_distance_over_gradients(gs: list[Tensor], reps: float) -> None
         assert torch.allclose(points[t + 1], points[t] - far / total**0.5 * g, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.SANIA, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
 @few
 @given(seed=SEEDS, lr=positive)
 def test_lr_multiplies(make: Callable[[], S.StepSize], seed: int, lr: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
-from tests.oracle import papers, papers_more, rows_bar, rows_solve
+from tests.oracle import papers, papers_more, rows_bar, rows_search, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
 STEPS = 24
@@ -189,6 +189,7 @@ ROWS: list[Row] = [
     Row("DAdaptAdam", papers_more.d_adapt_adam, {"betas": (0.8, 0.9), "d0": 1e-2, "weight_decay": 0.1},
         {**B, "d0": 1e-2, "lam": 0.1}, lr=1.0),
 ]  # fmt: skip
+ROWS += rows_search.rows(Row)
 
 #: Corners of the same equations: bounds that bind, shapes that are special, directions that point uphill.
 EDGES: list[Row] = [

@@ -4,6 +4,10 @@ Separable logistic regression and the digits net, both fitted to zero loss. Untu
 search (SLS) and with SGD at the best of four steps, at the same epochs. Backtracks are counted by the evaluations the
 optimizer bought: a step without any costs two forwards. Two controls: labels flipped at random, which takes the
 interpolation away; and the memory of past backtracks switched off, for the claim about their number.
+
+The paper trains for 35 epochs (convex, a Gaussian kernel) and 200 (nets), until the loss is nearly zero; a hundred steps
+are too few for that. So there is a second comparison at such a horizon, on digits under a Gaussian kernel and on the
+digits net, whose control takes away what the paper is about: a reference that need not fall (ξ = 0 makes it monotone).
 """
 
 from __future__ import annotations
@@ -15,11 +19,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source
 from steepest.claims.interpolation import logistic
-from steepest.claims.tasks import Fit, Task, digits, fit, sgd
+from steepest.claims.tasks import Fit, Make, Task, digits, digits_data, fit, network, sgd, zeros
 
 GRID = (0.01, 0.1, 1.0, 10.0)
 
@@ -33,6 +38,17 @@ class Forgetful(steepest.stepsize.PoNoS):
         """The search without its memory."""
         memory["backtracks"] = 0.0
         return super().search(run, sums, memory, h, loss)
+
+
+class Unsearched(steepest.stepsize.PoNoS):
+    """Polyak's first trial, whatever the loss says there."""
+
+    def search(
+        self, run: Any, sums: Mapping[str, float], memory: dict[str, float], h: SimpleNamespace, loss: float
+    ) -> float:
+        """The bounded Polyak step."""
+        slope = sums.get("gd", 0.0)
+        return min(loss / (h.c_p * slope), h.eta_max) if slope > 0 else 0.0
 
 
 def noisy_digits(flipped: float) -> Task:
@@ -121,6 +137,86 @@ def backtracks(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [Dots("steps without a backtrack", "part of all steps", columns, {"half": 0.5})])
 
 
+def kernel() -> Task:
+    """Is a digit odd?  Logistic regression on Gaussian kernels of width 1 around the 1,000 training images."""
+    (x, y), _ = digits_data()
+    gram = torch.exp(-torch.cdist(x, x).square() / 2)
+    data = (gram, y % 2)
+    return Task(zeros(network(len(x), 2)), data, data, F.cross_entropy, 100)
+
+
+#: name -> problem, epochs (the paper's 35; a third of its 200), bound of the step (the paper's)
+LONG: Mapping[str, tuple[Any, int, float]] = {
+    "kernel": (kernel, 35, 1e10),
+    "digits": (lambda: digits(64, batch=100), 60, 10.0),
+}
+
+
+def adam(lr: float) -> Make:
+    """Adam as a function of the parameters."""
+    return lambda params: steepest.Adam(params, lr=lr)
+
+
+@cache
+def long_curves(name: str, seed: int, control: bool, prec: bool) -> dict[str, list[float]]:
+    """Training loss by epoch at the paper's horizon; the control has a monotone reference (ξ = 0), or no search."""
+    problem, epochs, most = LONG[name]
+    task = problem()
+    if prec:
+        rivals = {"best of 4 Adam": [adam(lr) for lr in (1e-3, 3e-3, 1e-2, 3e-2)]}
+        step = Unsearched(eta_max=most)
+        inner = steepest.direction.Adam(beta1=0.0)
+        ours = {"PoNoSPrec": lambda p: steepest.Optimizer(p, direction=inner, step_size=step)
+                if control else steepest.PoNoSPrec(p, eta_max=most)}  # fmt: skip
+    else:
+        rivals = {
+            "SLS": [lambda p: steepest.SLS(p, c=0.1, batches_per_epoch=task.epoch)],
+            "best of 4 SGD": [sgd(lr) for lr in GRID],
+        }
+        ours = {"PoNoS": lambda p: steepest.PoNoS(p, eta_max=most, xi=0.0 if control else 1.0)}
+    mine = {label: curve(task, make, seed, epochs) for label, make in ours.items()}
+    return mine | {label: min((curve(task, make, seed, epochs) for make in makes), key=lambda c: c[-1])
+                   for label, makes in rivals.items()}  # fmt: skip
+
+
+def horizon(fast: bool, control: bool, prec: bool = False) -> Measured:
+    """Training losses at the end relative to the rivals', median over seeds, worse of the two problems."""
+    seeds = 1 if fast else 3
+    numbers: dict[str, float] = {}
+    panels = []
+    for name in ("digits",) if fast else LONG:
+        runs = [long_curves(name, seed, control, prec) for seed in range(seeds)]
+        ours, *rivals = runs[0]
+        for rival in rivals:
+            numbers[f"{name} / {rival}"] = statistics.median(r[ours][-1] / max(r[rival][-1], 1e-12) for r in runs)
+        curves = {k: ([float(e + 1) for e in range(len(runs[0][k]))], [r[k] for r in runs]) for k in runs[0]}
+        panels.append(Lines(f"{name}: training loss", "epochs", "loss", curves, log="y"))
+    for short, rival in (("to_sls", "SLS"), ("to_sgd", "SGD"), ("to_adam", "Adam")):
+        if found := [v for k, v in numbers.items() if k.endswith(rival)]:
+            numbers[short] = max(found)
+    return Measured(numbers, panels)
+
+
+def memory(fast: bool, control: bool) -> Measured:
+    """Backtracks a step over ten epochs with the memory relative to those without it, worse of the two problems."""
+    seeds = 1 if fast else 5
+    numbers: dict[str, float] = {}
+    columns: dict[str, list[float]] = {}
+    for name in ("logistic", "digits"):
+        for label, part in (("with", Forgetful if control else steepest.stepsize.PoNoS), ("without", Forgetful)):
+            for seed in range(seeds):
+                task, step = problem(name, seed, False), part()
+                done = fit(task, lambda p, s=step: steepest.Optimizer(p, step_size=s), seed, 10 * task.epoch)  # type: ignore[misc]
+                spent = done.opt.counters  # type: ignore[attr-defined]
+                columns.setdefault(f"{name} {label}", []).append(spent.forwards / spent.steps - 2)
+        numbers[f"{name} with"], numbers[f"{name} without"] = (
+            statistics.median(columns[f"{name} {label}"]) for label in ("with", "without")
+        )
+        numbers[f"{name} ratio"] = numbers[f"{name} with"] / numbers[f"{name} without"]
+    numbers["ratio_worst"] = max(v for k, v in numbers.items() if k.endswith("ratio"))
+    return Measured(numbers, [Dots("backtracks a step", "mean of a run", columns)])
+
+
 CLAIMS = (
     Claim(
         name="ponos-speed",
@@ -162,5 +258,57 @@ CLAIMS = (
         note="Where the same shortening is needed again and again the memory settles at one backtrack a step. Over 200 "
         "epochs, the paper's horizon, 87 to 90 % of the steps had none, but 86 to 88 % without the memory too: by then the "
         "mean of past losses is so far above the loss that every first trial passes.",
+    ),
+    Claim(
+        name="ponos-horizon",
+        sentence="Trained until the data is fitted, as in the paper, a nonmonotone search with a Polyak initial step ends "
+        "below a monotone search and below a tuned step size.",
+        source=Source("galli2023ponos", "abstract and the experiments"),
+        methods=("PoNoS", "SLS"),
+        bounds=(
+            Bound("to_sls", "≤", 1.0, "training loss at the end relative to SLS, median over seeds, worst problem"),
+            Bound(
+                "to_sgd", "≤", 1.1, "training loss at the end relative to the best of four SGD, median, worst problem"
+            ),
+        ),
+        experiment=horizon,
+        control="a monotone reference (ξ = 0)",
+        seeds=3,
+        minutes=1.0,
+        untested="Generalisation; convolutional nets and transformers; the datasets and the 200 epochs of the paper.",
+        note="The bounds are those of ponos-speed. One seed of the digits net had been seen at 50 epochs when they were "
+        "written; the kernel problem had not.",
+    ),
+    Claim(
+        name="ponos-memory",
+        sentence="Remembering past backtracks at least halves their number while the model is not yet fitted.",
+        source=Source("galli2023ponos", "the section on the resetting technique; a weaker sentence than the paper's"),
+        methods=("PoNoS",),
+        bounds=(Bound("ratio_worst", "≤", 0.5, "backtracks a step relative to those without memory, worst problem"),),
+        experiment=memory,
+        control="no memory of past backtracks",
+        seeds=5,
+        minutes=0.3,
+        untested="The runtime claim: seconds depend on the machine.",
+        note="One a step is what the recursion of the memory gives on average while it is not zero: see the page on step "
+        "sizes. The numbers on Fashion-MNIST (1.0 and 3 to 4) had been seen when the bound was written.",
+    ),
+    Claim(
+        name="ponos-prec",
+        sentence="The preconditioned search trains as fast as Adam at its best learning rate.",
+        source=Source("galli2023ponos", "abstract (SGD and Adam) and the experiments with transformers"),
+        methods=("PoNoSPrec",),
+        bounds=(
+            Bound(
+                "to_adam", "≤", 1.1, "training loss at the end relative to the best of four Adam, median, worst problem"
+            ),
+        ),
+        experiment=lambda fast, control: horizon(fast, control, prec=True),
+        control="every first trial accepted, without a search",
+        seeds=3,
+        minutes=1.0,
+        untested="Transformers, which are what the paper shows it on.",
+        note="With a monotone reference (ξ = 0) as control the check passed, too, on the one seed of the fast profile: the "
+        "preconditioned search owes its speed to the search, and not to the reference alone.",
     ),
 )

@@ -10,11 +10,14 @@ from steepest.direction.momentum import Coupled, Momentum
 from steepest.direction.nadam import NAdam
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
+from steepest.direction.squares import AdaGradSQR, AdamSQR
 
 __all__ = [
     "AMSGrad",
     "AdaBelief",
+    "AdaGradSQR",
     "Adam",
+    "AdamSQR",
     "Adopt",
     "Around",
     "BoxScaled",

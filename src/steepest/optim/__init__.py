@@ -10,6 +10,7 @@ from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, Optimistic
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
+from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec
 from steepest.optim.registry import Method, methods
 from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS
 
@@ -21,11 +22,14 @@ __all__ = [
     "SAM",
     "SGD",
     "SLS",
+    "SMB",
     "SPS",
     "AMSGrad",
     "AdaBelief",
     "AdaGradNorm",
+    "AdaGradSQR",
     "Adam",
+    "AdamSQR",
     "AdamW",
     "BoxBacktracking",
     "CAdamW",
@@ -47,6 +51,7 @@ __all__ = [
     "OptimisticAdam",
     "OptimisticSGD",
     "PoNoS",
+    "PoNoSPrec",
     "ProjectedSGD",
     "ProxSGD",
     "SignSGD",

@@ -5,11 +5,13 @@ from steepest.point.average import Average
 from steepest.point.balance import BAR
 from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.lookahead import Lookahead
+from steepest.point.model import SMB
 from steepest.point.sam import SAM
 
 __all__ = [
     "BAR",
     "SAM",
+    "SMB",
     "Average",
     "ExtraGradient",
     "Lookahead",

@@ -5,9 +5,10 @@ from steepest.stepsize.adagrad import AdaGradNorm
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
-from steepest.stepsize.polyak import SPS
+from steepest.stepsize.polyak import SANIA, SPS
 
 __all__ = [
+    "SANIA",
     "SLS",
     "SPS",
     "AdaGradNorm",

@@ -1,0 +1,79 @@
+"""Divide by squares of gradients and not by their roots: then the scale of a coordinate of x cancels altogether."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from steepest.core.part import Direction, NewState, Scalars, State
+
+
+def divided(g: Tensor, b: Tensor, eps: float, root: bool) -> Tensor:
+    """g over max(b, ε), or over its root; 0 where b is 0, because then every gradient so far was."""
+    b = b.clamp(min=eps)
+    return torch.where(b > 0, g / (torch.sqrt(b) if root else b), g * 0.0)
+
+
+class AdaGradSQR(Direction):
+    r"""AdaGrad without the root.
+
+    .. math:: s \leftarrow s + g^2,\quad d = B^{-1} g,\quad B = \operatorname{diag}(\max(s, \epsilon))
+
+    If x is measured in other units, coordinate by coordinate (x = V x̃), then d̃ = V⁻¹ d: with SANIA's step the
+    path is the same in both.
+
+    Args:
+        eps: floor of s, in units of g², default 0 (the formula of the paper, as quoted by third parties).
+        root: divide by √s, as AdaGrad; default False.
+
+    Source: Abdukhakimov, Xiang, Kamzolov, Gower & Takáč 2023, arXiv:2312.17369, SANIA AdaGrad-SQR.
+
+    Note: the authors add 1e-8 to s in their experiments on LIBSVM, and their package has max(s, 0.1), which takes the
+    invariance away wherever it binds.
+    """
+
+    hyper = {"eps": (0.0, "[0, inf)")}
+    structure = {"root": (False, None)}
+    state = {"s": State(signed=False)}
+    cite = ("abdukhakimov2023sania",)
+    root: bool
+
+    def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """g: B is positive."""
+        return g
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        new = s.s + g * g
+        return divided(g, new, h.eps, self.root), {"s": new}
+
+
+class AdamSQR(AdaGradSQR):
+    r"""Adam's second moment without the root, and no first moment.
+
+    .. math:: v \leftarrow \beta v + (1-\beta) g^2,\quad d = B^{-1} g,\quad
+              B = \operatorname{diag}\bigl(\max(v / (1-\beta^t), \epsilon)\bigr)
+
+    Args:
+        eps: floor of v, in units of g², default 0 (the formula of the paper, as quoted by third parties).
+        decay: β of the second moment, default 0.999 (authors' code).
+        root: divide by the root, as Adam; default False.
+
+    Source: Abdukhakimov, Xiang, Kamzolov, Gower & Takáč 2023, arXiv:2312.17369, SANIA Adam-SQR.
+
+    Note: as for AdaGradSQR.
+    """
+
+    hyper = {"eps": (0.0, "[0, inf)"), "decay": (0.999, "[0, 1)")}
+    state = {"v": State(signed=False)}
+
+    def scalars(self, t: int, h: Scalars) -> dict[str, float]:
+        """The bias correction 1/(1 - βᵗ)."""
+        return {"unbiased": 1 / (1 - h.decay**t)}
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        v = s.v * h.decay + g * g * (1 - h.decay)
+        return divided(g, v * h.unbiased, h.eps, self.root), {"v": v}

@@ -1,0 +1,138 @@
+"""Stochastic model-based minimization: minimize a model of one sample's loss near where you are.
+
+The loss of a sample is h(c(x)): c smooth, h a convex function of one number.  Three models of it, from coarse to exact: a
+tangent of the whole (the subgradient method), h of a tangent of c (prox-linear), the loss itself (proximal point).  The
+better the model, the less the length of the step matters.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MODELS = ("subgradient", "prox-linear", "prox-point")
+ROUNDS = 50  # of prox-linear steps inside a proximal point
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A convex function of one number: its value, a subgradient, and its prox, argmin h(z) + (z - c)²/2τ."""
+
+    value: Callable[[float], float]
+    slope: Callable[[float], float]
+    prox: Callable[[float, float], float]
+
+
+#: |c|, max(c, 0) and c²/2
+OUTER = {
+    "abs": Outer(abs, lambda c: (c > 0) - (c < 0), lambda c, tau: c - max(-tau, min(c, tau))),
+    "hinge": Outer(lambda c: max(c, 0.0), lambda c: float(c > 0), lambda c, tau: c - max(0.0, min(c, tau))),
+    "square": Outer(lambda c: c * c / 2, lambda c: c, lambda c, tau: c / (1 + tau)),
+}
+
+
+@dataclass
+class Walk:
+    """What a run leaves: the last point, one drawn with weights 1/β_t (theory is about this one), each sample's loss."""
+
+    x: Tensor
+    drawn: Tensor
+    drawn_at: int = 0
+    losses: list[float] = field(default_factory=list)
+
+
+def tangent(inner: Callable[[Tensor], Tensor], x: Tensor) -> tuple[float, Tensor]:
+    """c(x) and its gradient."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        c = inner(x)
+        if not isinstance(c, Tensor) or c.numel() != 1:
+            raise TypeError(f"the inner map must return one number as a tensor, got {c!r}")
+        (g,) = torch.autograd.grad(c, x)
+    return float(c.detach()), g
+
+
+def model_step(inner: Callable[[Tensor], Tensor], x: Tensor, beta: float, model: str = "prox-linear",
+               outer: str = "abs", tol: float = 1e-9) -> tuple[Tensor, float]:  # fmt: skip
+    r"""One step, :math:`\operatorname{argmin}_y\, f_x(y) + \frac{\beta}{2}\lVert y - x\rVert^2`, and the loss at x.
+
+    Args:
+        inner: c, for one sample.
+        x: where we are.
+        beta: β, one over the length of the step.
+        model: f_x is "subgradient", h(c) + h'(c)⟨∇c, y - x⟩; "prox-linear", h(c + ⟨∇c, y - x⟩); "prox-point", h(c(y)),
+            found by prox-linear steps around the point found before, which works where β exceeds the curvature of h∘c.
+        outer: h, "abs", "hinge" or "square".
+        tol: when the proximal point stops, relative to the first move.
+
+    Returns:
+        The next point, and h(c(x)).
+
+    Source: Davis & Drusvyatskiy 2019, arXiv:1803.06523, Algorithm 4.1 (as quoted by third parties), without r; the
+    prox-linear step of one sample is x - (c - prox_{h‖∇c‖²/β}(c)) ∇c/‖∇c‖².
+    """
+    h = OUTER[outer]
+    c, g = tangent(inner, x)
+    loss, y, first = h.value(c), x, 0.0
+    if model == "subgradient":
+        return x - g * (h.slope(c) / beta), loss
+    for _ in range(1 if model == "prox-linear" else ROUNDS):
+        gg = float(g.double().square().sum())
+        level = c + float((g * (x - y)).double().sum())  # the tangent at y, looked at in x
+        found = x - g * ((level - h.prox(level, gg / beta)) / gg) if gg > 0 else x
+        moved, y = float((found - y).norm()), found
+        first = first or moved
+        if moved <= tol * first or model == "prox-linear":
+            break
+        c, g = tangent(inner, y)
+    return y, loss
+
+
+def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequence[Any], steps: int,
+                beta: float | Callable[[int], float], model: str = "prox-linear", outer: str = "abs",
+                seed: int = 0) -> Walk:  # fmt: skip
+    """Minimize the mean of h(c(x; ξ)) over samples, one sample a step.
+
+    Args:
+        inner: c(x, ξ), one number.
+        x: start; it is not changed.
+        samples: the ξ; drawn with replacement.
+        steps: how many.
+        beta: β_t, a number or a function of t = 1, 2, ...; the paper has √T times a constant.
+        model: "subgradient", "prox-linear" or "prox-point".
+        outer: h, "abs", "hinge" or "square".
+        seed: of the samples, and of the point that is drawn.
+
+    Raises:
+        ValueError: an unknown model or outer function, no samples, or β that is not positive.
+
+    Example:
+        >>> a = torch.eye(2, dtype=torch.float64)
+        >>> found = model_based(lambda x, k: a[k] @ x - 3, torch.zeros(2, dtype=torch.float64), [0, 1], 40, beta=1.0)
+        >>> found.x
+        tensor([3., 3.], dtype=torch.float64)
+    """
+    for what, value, known in (("model", model, MODELS), ("outer", outer, tuple(OUTER))):
+        if value not in known:
+            raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    if not len(samples):
+        raise ValueError("model_based needs at least one sample, got none")
+    chance, total = random.Random(seed), 0.0
+    walk = Walk(x.detach().clone(), x.detach().clone())
+    for t in range(1, steps + 1):
+        b = float(beta(t) if callable(beta) else beta)
+        if not 0 < b < math.inf:
+            raise ValueError(f"beta must be positive and finite, got {b} at step {t}")
+        total += 1 / b
+        if chance.random() * total <= 1 / b:
+            walk.drawn, walk.drawn_at = walk.x.clone(), t
+        sample = samples[chance.randrange(len(samples))]
+        walk.x, loss = model_step(lambda y, sample=sample: inner(y, sample), walk.x, b, model, outer)  # type: ignore[misc]
+        walk.losses.append(loss)
+    return walk
