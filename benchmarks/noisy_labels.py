@@ -38,7 +38,7 @@ METHODS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "SGD, twice the epochs": (lambda p, lr, r: steepest.SGD(p, lr=lr, momentum=0.9, weight_decay=5e-4), (0.0,)),
     "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
     "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
-    "InfoSAM": (lambda p, lr, r: steepest.InfoSAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
+    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.5, 1.0, 2.0)),
     "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
 }  # fmt: skip
 
