@@ -43,6 +43,7 @@ ROWS: dict[str, Row] = {
     "ADOPT": _row(lr=0.03, weight_decay=0.1),
     "AMSGrad": _row(lr=0.03, weight_decay=0.1),
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
+    "AdaGrad": _row(lr=0.2, weight_decay=0.1, lr_decay=0.01, initial_accumulator_value=0.1),
     "AdaGradNorm": _row(lr=0.3, weight_decay=0.1, whole=_SUM),
     "AdaGradSQR": _row(eps=1e-3, whole=_LOSS),
     "Adam": _row(lr=0.03, weight_decay=0.1),
@@ -164,6 +165,8 @@ _ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "BAR", "CAdamW", "DA
           "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
 _ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
           "LookaheadAdamW", "NAdam", "OptimisticAdam", "PoNoSPrec")  # fmt: skip
+_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "AdaGrad", "Adam", "AdamW", "BAR", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL",
+          "GaLore", "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
 LOOSE: dict[str, dict[str, tuple[float, str]]] = {
     "micro_batches_add_up": {"*": (1e-5, "the sum over rows is taken in another order"), "MeZO": (1e-3, _PROBED)},
     "lr_zero_is_no_move": {"MeZO": (1e-6, _IN_PLACE)},

@@ -17,7 +17,7 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
-from tests.oracle import papers, papers_more, rows_bar, rows_search, rows_solve
+from tests.oracle import papers, papers_adagrad, papers_more, rows_bar, rows_search, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
 STEPS = 24
@@ -133,6 +133,9 @@ ROWS: list[Row] = [
     Row("Adam", papers.adam, {"betas": (0.8, 0.9), "weight_decay": 0.1}, {**B, "lam": 0.1}, lr=0.03),
     Row("AdamW", papers.adam, {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
         {**B, "eps": 1e-3, "decoupled": 0.1}, lr=0.03),
+    Row("AdaGrad", papers_adagrad.adagrad, {"eps": 1e-3, "weight_decay": 0.1}, {"delta": 1e-3, "lam": 0.1}),
+    Row("AdaGrad", papers_adagrad.adagrad, {"lr_decay": 0.2, "initial_accumulator_value": 0.1},
+        {"kappa": 0.2, "start": 0.1}),
     Row("AMSGrad", papers.amsgrad, {"betas": (0.8, 0.9), "weight_decay": 0.1}, {**B, "lam": 0.1}, lr=0.03),
     Row("AMSGrad", papers.amsgrad, {"betas": (0.8, 0.9), "bias_correction": False, "eps": 1e-5},
         {**B, "corrects": False, "eps": 1e-5}, lr=0.03),

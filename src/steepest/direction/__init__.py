@@ -2,6 +2,7 @@
 
 from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief
+from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
@@ -15,6 +16,7 @@ from steepest.direction.squares import AdaGradSQR, AdamSQR
 __all__ = [
     "AMSGrad",
     "AdaBelief",
+    "AdaGrad",
     "AdaGradSQR",
     "Adam",
     "AdamSQR",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
+from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import SAM, LookaheadAdamW
 from steepest.optim.flatness_bar import BAR
@@ -26,6 +26,7 @@ __all__ = [
     "SPS",
     "AMSGrad",
     "AdaBelief",
+    "AdaGrad",
     "AdaGradNorm",
     "AdaGradSQR",
     "Adam",

@@ -146,6 +146,37 @@ class AdaBelief(Optimizer):
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
 
+@method("adaptive")
+class AdaGrad(Optimizer):
+    """AdaGrad, as torch.optim.Adagrad, with coupled weight decay.
+
+    Checkpoints are torch's: each loads the other's.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.01 (torch).
+        lr_decay: a further decay in 1/t, default 0.
+        weight_decay: coupled (an L2 penalty), default 0.
+        initial_accumulator_value: default 0.
+        eps: default 1e-10 (torch).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    torch_group = {"foreach": None, "differentiable": False, "fused": None}
+
+    def __init__(self, params: Any, lr: float = 1e-2, lr_decay: float = 0.0, weight_decay: float = 0.0,
+                 initial_accumulator_value: float = 0.0, eps: float = 1e-10, **options: Any) -> None:  # fmt: skip
+        inner = D.AdaGrad(eps=eps, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value)
+        super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Torch makes state before the first step, too, which ours makes at the first step."""
+        if isinstance(state_dict, dict) and isinstance(state_dict.get("state"), dict):
+            begun = {i: s for i, s in state_dict["state"].items() if int(s.get("step", 1)) > 0}
+            state_dict = {**state_dict, "state": begun}
+        super().load_state_dict(state_dict)
+
+
 @method("adaptive", space={"lr": ("log", 1e-6, 0.1)})
 class Lion(Optimizer):
     """Lion: the sign of a mix of momentum and gradient; one state per parameter.
