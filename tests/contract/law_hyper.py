@@ -36,6 +36,7 @@ SCHEDULERS: dict[str, Callable[[torch.optim.Optimizer, float], Any]] = {
     "warmup": lambda opt, lr: lr_scheduler.SequentialLR(
         opt, [lr_scheduler.LinearLR(opt, 0.1, total_iters=3), lr_scheduler.ExponentialLR(opt, 0.8)], [3]
     ),
+    "ours": lambda opt, lr: steepest.schedule.LinearDecay(opt, STEPS, warmup=2),
     "plateau": lambda opt, lr: lr_scheduler.ReduceLROnPlateau(opt, factor=0.5, patience=0, threshold=10.0),
 }
 
