@@ -6,6 +6,7 @@ here.  What torch has is not repeated: cosine and step schedules are torch's.
 
 from steepest.schedule.norms import Norms, Record
 from steepest.schedule.refined import Refined, refine
+from steepest.schedule.restarts import Snapshots
 from steepest.schedule.shape import LinearDecay, Shape, Table, stretched
 
-__all__ = ["LinearDecay", "Norms", "Record", "Refined", "Shape", "Table", "refine", "stretched"]
+__all__ = ["LinearDecay", "Norms", "Record", "Refined", "Shape", "Snapshots", "Table", "refine", "stretched"]
