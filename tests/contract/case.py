@@ -161,12 +161,24 @@ _SUMMED = "the loss is summed in another order, and the step is a multiple of th
 _PROBED = "rounding of the loss is divided by the radius 1e-3"
 _IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=True) is exact"
 _ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
-_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "BAR", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
-          "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
-_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "Adam", "AdamW", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL", "GaLore",
-          "LookaheadAdamW", "NAdam", "OptimisticAdam", "PoNoSPrec")  # fmt: skip
-_ROOTS = ("ADOPT", "AMSGrad", "AdaBelief", "AdaGrad", "Adam", "AdamW", "BAR", "CAdamW", "DAdaptAdam", "ExtraAdam", "FRUGAL",
-          "GaLore", "LookaheadAdamW", "NAdam", "OptimisticAdam")  # fmt: skip
+_ROOTS = (
+    "ADOPT",
+    "AMSGrad",
+    "AdaBelief",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "BAR",
+    "CAdamW",
+    "DAdaptAdam",
+    "ExtraAdam",
+    "FRUGAL",
+    "GaLore",
+    "LookaheadAdamW",
+    "NAdam",
+    "OptimisticAdam",
+    "PoNoSPrec",
+)
 LOOSE: dict[str, dict[str, tuple[float, str]]] = {
     "micro_batches_add_up": {"*": (1e-5, "the sum over rows is taken in another order"), "MeZO": (1e-3, _PROBED)},
     "lr_zero_is_no_move": {"MeZO": (1e-6, _IN_PLACE)},
