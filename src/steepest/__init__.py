@@ -5,7 +5,7 @@ Named methods are classes (``steepest.AdamW``); any other combination of parts i
 
 from importlib.metadata import version
 
-from steepest import channel, chart, direction, geometry, landscape, nn, oracle, point, schedule, stepsize, solve
+from steepest import channel, chart, direction, geometry, landscape, nn, oracle, point, schedule, solve, stepsize
 from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
 from steepest.core.optimizer import Optimizer
@@ -13,6 +13,21 @@ from steepest.optim import *  # noqa: F403 -- the table of methods is kept in on
 from steepest.optim import __all__ as _methods
 
 __version__ = version("steepest")
-__all__ = ["Counters", "Optimizer", "__version__", "channel", "chart", "direction", "geometry", "landscape", "nn",
-           "oracle", "point", "save", "schedule", "stepsize", *_methods]  # fmt: skip
-           "oracle", "point", "save", "solve", "stepsize", *_methods]  # fmt: skip
+__all__ = [
+    "Counters",
+    "Optimizer",
+    "__version__",
+    "channel",
+    "chart",
+    "direction",
+    "geometry",
+    "landscape",
+    "nn",
+    "oracle",
+    "point",
+    "save",
+    "schedule",
+    "solve",
+    "stepsize",
+    *_methods,
+]

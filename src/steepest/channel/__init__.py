@@ -3,4 +3,7 @@
 from steepest.channel.feedback import TopK
 from steepest.core.part import Channel
 
-__all__ = ["Channel", "TopK"]
+__all__ = [
+    "Channel",
+    "TopK",
+]

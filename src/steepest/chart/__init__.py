@@ -3,4 +3,8 @@
 from steepest.chart.lowrank import LowRank, Split
 from steepest.core.part import Chart
 
-__all__ = ["Chart", "LowRank", "Split"]
+__all__ = [
+    "Chart",
+    "LowRank",
+    "Split",
+]

@@ -5,4 +5,10 @@ from steepest.geometry.decay import Decay
 from steepest.geometry.project import Box, Simplex
 from steepest.geometry.proximal import L1
 
-__all__ = ["L1", "Box", "Decay", "Geometry", "Simplex"]
+__all__ = [
+    "L1",
+    "Box",
+    "Decay",
+    "Geometry",
+    "Simplex",
+]

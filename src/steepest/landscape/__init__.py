@@ -9,7 +9,26 @@ from steepest.landscape.operator import Operator
 from steepest.landscape.sharpness import Along, Balance, Sharpness, balancedness, directional_sharpness, sam_sharpness
 from steepest.landscape.trace import Estimate, hutchinson_trace, hutchpp_trace
 
-__all__ = ["Along", "Balance", "Density", "Eigenvalues", "Estimate", "Loss", "Noise", "Operator", "Sharpness",
-           "Stationarity", "balancedness", "bottom_eigenvalues", "directional_sharpness", "edges", "hutchinson_trace",
-           "hutchpp_trace", "moreau_stationarity", "noise_scale", "sam_sharpness", "spectral_density",
-           "top_eigenvalues"]  # fmt: skip
+__all__ = [
+    "Along",
+    "Balance",
+    "Density",
+    "Eigenvalues",
+    "Estimate",
+    "Loss",
+    "Noise",
+    "Operator",
+    "Sharpness",
+    "Stationarity",
+    "balancedness",
+    "bottom_eigenvalues",
+    "directional_sharpness",
+    "edges",
+    "hutchinson_trace",
+    "hutchpp_trace",
+    "moreau_stationarity",
+    "noise_scale",
+    "sam_sharpness",
+    "spectral_density",
+    "top_eigenvalues",
+]

@@ -2,4 +2,10 @@
 
 from steepest.nn.lora import LoRALinear, adapters, add_lora, merge, pairs
 
-__all__ = ["LoRALinear", "adapters", "add_lora", "merge", "pairs"]
+__all__ = [
+    "LoRALinear",
+    "adapters",
+    "add_lora",
+    "merge",
+    "pairs",
+]

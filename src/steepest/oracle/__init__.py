@@ -3,4 +3,7 @@
 from steepest.core.part import Oracle
 from steepest.oracle.twopoint import TwoPoint
 
-__all__ = ["Oracle", "TwoPoint"]
+__all__ = [
+    "Oracle",
+    "TwoPoint",
+]

@@ -10,5 +10,17 @@ from steepest.schedule.refined import Refined, refine
 from steepest.schedule.restarts import Snapshots
 from steepest.schedule.shape import LinearDecay, Shape, Table, stretched
 
-__all__ = ["GrowingBatchSampler", "LinearDecay", "NormTest", "Norms", "Record", "Refined", "Shape", "Snapshots", "Table",
-           "refine", "row_gradients", "stretched"]  # fmt: skip
+__all__ = [
+    "GrowingBatchSampler",
+    "LinearDecay",
+    "NormTest",
+    "Norms",
+    "Record",
+    "Refined",
+    "Shape",
+    "Snapshots",
+    "Table",
+    "refine",
+    "row_gradients",
+    "stretched",
+]
