@@ -40,6 +40,7 @@ _SUM = "one step size from sums over all tensors"
 _LOSS = "one step size from the loss and sums over all tensors"
 
 ROWS: dict[str, Row] = {
+    "ADoG": _row(reps_rel=1e-2, whole=_SUM),
     "ADOPT": _row(lr=0.03, weight_decay=0.1),
     "AMSGrad": _row(lr=0.03, weight_decay=0.1),
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
@@ -81,6 +82,7 @@ ROWS: dict[str, Row] = {
     "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
+    "UDoG": _row(reps_rel=1e-2, whole=_SUM, counts=2),
 }
 
 
@@ -160,6 +162,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 _SUMMED = "the loss is summed in another order, and the step is a multiple of the loss"
 _PROBED = "rounding of the loss is divided by the radius 1e-3"
 _IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=True) is exact"
+_AVERAGED = "its first question is asked at an average of the points, as in the paper"
 _ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
 _ROOTS = (
     "ADOPT",
@@ -185,12 +188,20 @@ LOOSE: dict[str, dict[str, tuple[float, str]]] = {
     "raise_means_nothing_changed": {"MeZO": (1e-6, _IN_PLACE)},
     "skip_means_it_never_was": {"MeZO": (1e-4, _IN_PLACE + ", which is divided by the radius 1e-3 later")},
     "a_closure_that_raises_changes_nothing": {"MeZO": (1e-6, _IN_PLACE)},
-    "the_loss_comes_back": {"MeZO": (1e-4, "the mean of the losses on both sides, at distance 1e-3")},
-    "dropout_is_replayed_and_norms_count_once": {"MeZO": (1e-2, "its first question is asked at x + radius z")},
+    "the_loss_comes_back": {
+        "MeZO": (1e-4, "the mean of the losses on both sides, at distance 1e-3"),
+        "UDoG": (1e-2, _AVERAGED),
+    },
+    "dropout_is_replayed_and_norms_count_once": {
+        "MeZO": (1e-2, "its first question is asked at x + radius z"),
+        "UDoG": (1e-3, _AVERAGED),
+    },
     "lifts_agree": {
         **dict.fromkeys(_ROOTS, (2e-6, _ROOT)),
         "MARS": (2e-6, "eagerly the norm is a float32 sum"),
-        **dict.fromkeys(("AdaGradNorm", "DAdaptSGD", "LDoG"), (1e-6, "float64 sums over pieces of another length")),
+        **dict.fromkeys(
+            ("ADoG", "AdaGradNorm", "DAdaptSGD", "LDoG", "UDoG"), (1e-6, "float64 sums over pieces of another length")
+        ),
         "DoG": (1e-6, "float64 sums over pieces of another length"),
     },
     "two_processes": {"MeZO": (2e-3, _PROBED)},

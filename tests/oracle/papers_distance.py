@@ -85,3 +85,46 @@ def grouped_d_adapt_sgd(f: Problem, x: Vector, etas: Rates, d0: float) -> Path:
                     d[i] = max(d[i], 2 * r[i] / float(np.linalg.norm(s[i])))
         x = join([a - b for a, b in zip(start, s, strict=True)])
         yield x
+
+
+def u_dog(f: Problem, x0: Vector, etas: Rates, reps: float = 1e-6) -> Path:
+    """Algorithm 1 with the step sizes of Appendix G.1; the same mini-batch for m and g."""
+    y, far, Q, M = x0, reps * (1 + math.sqrt(dot(x0, x0))), 0.0, 0.0
+    rs: list[float] = []
+    omegas: list[float] = []
+    xs: list[Vector] = []
+    for t, lr in enumerate(etas, 1):
+        rs.append(far)
+        alpha = sum(rs) / far
+        omegas.append(alpha * far)
+        m = f.grad(np.average([*xs, y], axis=0, weights=omegas), t)
+        M = max(M, alpha**2 * dot(m, m))
+        G = max(Q, M)
+        xs.append(y - lr * alpha * far / math.sqrt(G) * m if G > 0 else y)
+        xhat = np.average(xs, axis=0, weights=omegas)
+        g = f.grad(xhat, t)
+        Q += alpha**2 * dot(g - m, g - m)
+        G = max(Q, M)
+        y = y - lr * alpha * far / math.sqrt(G) * g if G > 0 else y
+        far = max(far, math.sqrt(dot(xs[-1] - x0, xs[-1] - x0)), math.sqrt(dot(y - x0, y - x0)))
+        yield xhat
+
+
+def a_dog(f: Problem, x0: Vector, etas: Rates, reps: float = 1e-6) -> Path:
+    """Algorithm 2: yields the point of the next gradient."""
+    y = z = x0
+    far, rs, alphas, G = reps * (1 + math.sqrt(dot(x0, x0))), [], [], 0.0
+    rs.append(far)
+    alphas.append(1.0)
+    for t, lr in enumerate(etas, 1):
+        tau = alphas[-1] / sum(alphas)
+        x = tau * z + (1 - tau) * y
+        g = f.grad(x, t)
+        G += alphas[-1] ** 2 * dot(g, g)
+        eta = lr * far / math.sqrt(G) if G > 0 else 0.0
+        y, z = x - eta * g, z - alphas[-1] * eta * g
+        far = max(far, math.sqrt(dot(z - x0, z - x0)))
+        rs.append(far)
+        alphas.append(sum(rs) / far)
+        tau = alphas[-1] / sum(alphas)
+        yield tau * z + (1 - tau) * y

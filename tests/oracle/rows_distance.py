@@ -40,6 +40,9 @@ ROWS: list[Row] = [
     Row(averaged_dog, papers.averaged_dog, {"reps_rel": 1e-2}, {"reps": 1e-2, "gamma": 8}, lr=1.0, returned=True),
     Row(averaged_sam, papers.averaged_sam, {}, {"rho": 0.3}, returned=True),
     Row(averaged_optimism, papers.averaged_optimism, returned=True),
+    Row("UDoG", papers.u_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),
+    Row("UDoG", papers.u_dog, {"reps_rel": 0.1}, {"reps": 0.1}, lr=0.5, returned=True),
+    Row("ADoG", papers.a_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),
     Row(layerwise_d_adapt, papers.grouped_d_adapt_sgd, {}, {"d0": 0.1}, lr=1.0),
 ]  # fmt: skip
 

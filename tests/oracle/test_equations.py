@@ -32,7 +32,7 @@ def test_equals_the_paper_at_the_edges(row: Row) -> None:
     assert row.worst(lift="eager") < TOLERANCE
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.make != "MeZO"], ids=lambda row: row.id)
+@pytest.mark.parametrize("row", [r for r in ROWS if r.make not in ("MeZO", "UDoG")], ids=lambda row: row.id)
 def test_the_loss_returned_is_the_one_where_the_step_began(row: Row) -> None:
     *_, (_, trail) = row.gaps(lift="eager", count=6)
     problem = row.problem()

@@ -56,10 +56,12 @@ class Evidence:
     Args:
         loss: the loss, if the closure was called.
         gradient: regenerates the gradient of the parameter with this index, where gradients are not in ``p.grad``.
+        moved: the point has made all moves of this step itself.
     """
 
     loss: Tensor | float | None = None
     gradient: Callable[[int, Tensor], Tensor] | None = None
+    moved: bool = False
 
 
 class Evaluator:

@@ -159,7 +159,7 @@ class Optimizer(Assembly):
         evidence = self.point.ask(run)
         if run.overflow:
             self.counters.skipped += 1
-        elif self._move(run, evidence):
+        elif evidence.moved or self._move(run, evidence):
             self.point.keep(run)
         self.counters.steps += 1
         return evidence.loss

@@ -12,7 +12,48 @@ from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec
 from steepest.optim.registry import Method, methods
-from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS
+from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS, UDoG
+
+           "ADOPT",
+           "FRUGAL",
+           "MARS",
+           "SAM",
+           "SGD",
+           "SLS",
+           "SPS",
+           "ADoG",
+           "AMSGrad",
+           "AdaBelief",
+           "AdaGradNorm",
+           "Adam",
+           "AdamW",
+           "BoxBacktracking",
+           "CAdamW",
+           "CLion",
+           "CompressedSGD",
+           "DAdaptAdam",
+           "DAdaptSGD",
+           "DoG",
+           "EllipsoidBacktracking",
+           "ExtraAdam",
+           "ExtraSGD",
+           "GaLore",
+           "LDoG",
+           "Lion",
+           "LookaheadAdamW",
+           "MeZO",
+           "Method",
+           "NAdam",
+           "OptimisticAdam",
+           "OptimisticSGD",
+           "PoNoS",
+           "ProjectedSGD",
+           "ProxSGD",
+           "SignSGD",
+           "SimplexSGD",
+           "UDoG",
+           "methods",
+]  # fmt: skip
 
 __all__ = [
     "ADOPT",

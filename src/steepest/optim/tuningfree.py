@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from steepest import direction as D
-from steepest import stepsize
+from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
@@ -117,6 +117,36 @@ class LDoG(DoG):
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
                  lr: float = 1.0, **options: Any) -> None:  # fmt: skip
         super().__init__(params, reps_rel, G0, weight_decay, "tensor", lr, **options)
+
+
+@method("stepsize", forwards=2, backwards=2, space={"reps_rel": ("log", 1e-8, 1e-2)})
+class UDoG(Optimizer):
+    """U-DoG: accelerated distance over gradients, two gradients a step; the weights are the average it returns.
+
+    Args:
+        params: parameters or groups.
+        reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
+        lr: multiplies the steps, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
+        super().__init__(params, lr, point=point.UniXGrad(), step_size=stepsize.UDoG(reps_rel=reps_rel), **options)
+
+
+@method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
+class ADoG(Optimizer):
+    """A-DoG: accelerated distance over gradients, one gradient a step.
+
+    Args:
+        params: parameters or groups.
+        reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
+        lr: multiplies the steps, default 1.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
+        super().__init__(params, lr, point=point.AcceleGrad(), step_size=stepsize.ADoG(reps_rel=reps_rel), **options)
 
 
 @method("stepsize", space={"lr": ("log", 1e-3, 100.0)})

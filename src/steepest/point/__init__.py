@@ -1,6 +1,7 @@
 """Points: where do we ask, and which point do we keep?"""
 
 from steepest.core.part import Point
+from steepest.point.accelerated import AcceleGrad, UniXGrad
 from steepest.point.average import Average
 from steepest.point.balance import BAR
 from steepest.point.games import ExtraGradient, Optimistic
@@ -12,9 +13,11 @@ __all__ = [
     "BAR",
     "SAM",
     "SMB",
+    "AcceleGrad",
     "Average",
     "ExtraGradient",
     "Lookahead",
     "Optimistic",
     "Point",
+    "UniXGrad",
 ]

@@ -1,6 +1,7 @@
 """Step sizes: how far?  Reductions over tensors, then arithmetic on the host."""
 
 from steepest.core.part import LineSearch, StepSize
+from steepest.stepsize.accelerated import ADoG, UDoG
 from steepest.stepsize.adagrad import AdaGradNorm
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG
 from steepest.stepsize.linesearch import SLS, PoNoS
@@ -11,6 +12,7 @@ __all__ = [
     "SANIA",
     "SLS",
     "SPS",
+    "ADoG",
     "AdaGradNorm",
     "BoxBacktracking",
     "DAdaptAdam",
@@ -20,4 +22,5 @@ __all__ = [
     "LineSearch",
     "PoNoS",
     "StepSize",
+    "UDoG",
 ]
