@@ -19,7 +19,8 @@ import torch
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source
 from steepest.claims.grids import Score, score, tune
-from steepest.claims.tasks import Fit, Task, breast_cancer, diabetes, digits, fit
+from steepest.claims.interpolation import logistic
+from steepest.claims.tasks import Fit, Task, breast_cancer, diabetes, digits, digits_squares, fit, language
 
 GRID = tuple(10.0 ** (-4 + 0.75 * k) for k in range(9))  # 1e-4 to 1e2
 REPS = (1e-8, 1e-6, 1e-4)
@@ -28,6 +29,15 @@ PROBLEMS: dict[str, Callable[[int], Task]] = {
     "cancer": lambda split: breast_cancer(split=split),
     "diabetes": lambda split: diabetes(split=split),
 }
+
+
+CONVEX: dict[str, Callable[[int], Task]] = {
+    "digits": lambda split: digits_squares(batch=32, split=split),
+    "flipped": lambda split: logistic(split, 0.1, batch=32),
+    "diabetes": lambda split: diabetes(split=split),
+}
+NETS: dict[str, Callable[[], Task]] = {"digits": lambda: digits(64, 64, batch=50), "bytes": language}
+LRS = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 class Average:
@@ -122,6 +132,72 @@ def heldout(fast: bool, control: bool) -> Measured:
     return Measured(numbers, panels)
 
 
+def least(fast: bool, control: bool) -> Measured:
+    """Training loss relative to the best SGD where the loss has a least value; of the last point, too."""
+    seeds, steps = (1, 400) if fast else (4, 2_000)
+    ratio, last = {}, {}
+    for name, make in CONVEX.items():
+        best, ours, ends = [], [], []
+        for seed in range(seeds):
+            task = make(seed)
+            best.append(min(row[0].train for row in _tuned(task, GRID, steps)))
+            if control:
+                ours.append(_tuned(task, (REPS[1],), steps)[0][0].train)
+                continue
+            run = fit(task, lambda p: steepest.DoG(p, point=steepest.point.Average()), 0, steps)
+            ends.append(score(task, run.model).train / best[-1])
+            with run.opt.averaged():  # type: ignore[attr-defined]
+                ours.append(score(task, run.model).train)
+        ratio[name] = [a / b for a, b in zip(ours, best, strict=True)]
+        last[name] = ends or ratio[name]
+    numbers = {f"ratio {n}": statistics.median(r) for n, r in ratio.items()}
+    numbers |= {f"last point {n}": statistics.median(r) for n, r in last.items()}
+    numbers["ratio_worst"] = max(max(r) for r in ratio.values())
+    return Measured(numbers, [Dots("training loss / best SGD's", "ratio", ratio, {"bound": 1.15}, log="y")])
+
+
+def _tuned(task: Task, grid: tuple[float, ...], steps: int) -> list[list[Score]]:
+    return tune(task, lambda groups: steepest.SGD(groups, nonfinite="propagate"), grid, 1, steps, averaged=True)
+
+
+@cache
+def net_run(name: str, method: str, lr: float, seed: int, steps: int) -> Score:
+    """One training of a net, seen at its average."""
+    task = NETS[name]()
+    make = {"LDoG": steepest.LDoG, "DoG": steepest.DoG, "SGD": steepest.SGD}[method]
+    own = {"lr": lr} if method == "SGD" else {}
+    run = fit(task, lambda p: make(p, point=steepest.point.Average(), **own), seed, steps)
+    with run.opt.averaged():  # type: ignore[attr-defined]
+        return score(task, run.model)
+
+
+def layerwise(fast: bool, control: bool) -> Measured:
+    """LDoG's training loss relative to DoG's, and its held-out accuracy or loss against the best SGD."""
+    profile = {"digits": (1, 300)} if fast else {"digits": (4, 1_500), "bytes": (2, 250)}
+    ratio, curves, numbers = {}, [], {"points_below": -100.0, "loss_above": 0.0}
+    for name, (seeds, steps) in profile.items():
+        ours = [
+            net_run(name, "SGD", 1e-6, s, steps) if control else net_run(name, "LDoG", 1.0, s, steps)
+            for s in range(seeds)
+        ]
+        dogs = [net_run(name, "DoG", 1.0, s, steps) for s in range(seeds)]
+        grid = [[net_run(name, "SGD", lr, s, steps) for s in range(seeds)] for lr in LRS]
+        ratio[name] = [a.train / b.train for a, b in zip(ours, dogs, strict=True)]
+        if name == "bytes":
+            best = min(statistics.mean(s.test for s in row) for row in grid)
+            numbers["loss_above"] = statistics.mean(s.test for s in ours) / best
+        else:
+            best = max(statistics.mean(s.accuracy for s in row) for row in grid)
+            numbers["points_below"] = 100 * (best - statistics.mean(s.accuracy for s in ours))
+        curves.append(Lines(f"{name}: held-out loss", "step size of SGD", "loss", {
+            "LDoG": (LRS, [[s.test] * len(LRS) for s in ours]),
+            "SGD": (LRS, [[row[k].test for row in grid] for k in range(seeds)]),
+            "DoG": (LRS, [[s.test] * len(LRS) for s in dogs])}, log="xy"))  # fmt: skip
+    numbers |= {f"ratio {n}": statistics.median(r) for n, r in ratio.items()}
+    numbers["ratio_worst"] = max(statistics.median(r) for r in ratio.values())
+    return Measured(numbers, curves)
+
+
 CONTROL = "a fixed step of the size of DoG's first one"
 SENTENCE = "SGD with distance over gradients as its step is close to SGD with a tuned one"
 CLAIMS = (
@@ -172,5 +248,42 @@ CLAIMS = (
         untested="Fine-tuning of large vision and language models; the layer-wise variant; the theorem's T-DoG.",
         note="Measured first on one split with 119 held-out tumours, where it did not hold: 2.5 points below, one row being "
         "0.8 points. Bounds are the same, rows are ten times as many.",
+    ),
+    Claim(
+        name="dog-least-value",
+        sentence=f"{SENTENCE}, measured by the training loss of averages, on convex problems whose loss has a least value.",
+        source=Source("ivgi2023dog", "abstract and the convex experiments"),
+        methods=("DoG",),
+        bounds=(
+            Bound("ratio_worst", "≤", 1.15, "training loss relative to the best of nine SGD, worst problem and seed"),
+        ),
+        experiment=least,
+        control=CONTROL,
+        seeds=4,
+        minutes=0.8,
+        untested="Fine-tuning of large vision and language models.",
+        note="Written after dog-training-loss, which does not hold: two of its three losses have no least value. That one "
+        "also compares averages, so averaging is not what it lacked.",
+    ),
+    Claim(
+        name="ldog-nets",
+        sentence="DoG layer by layer generally does better than DoG and than SGD with a tuned step.",
+        source=Source("ivgi2023dog", "abstract and Section 4"),
+        methods=("LDoG",),
+        bounds=(
+            Bound("ratio_worst", "≤", 1.0, "training loss relative to DoG's, median over seeds, worst of two nets"),
+            Bound(
+                "points_below",
+                "≤",
+                0.5,
+                "percentage points of held-out accuracy below the best of five SGD, mean, digits",
+            ),
+            Bound("loss_above", "≤", 1.02, "held-out loss on bytes relative to the best of five SGD, mean"),
+        ),
+        experiment=layerwise,
+        control="a fixed step of 1e-6",
+        seeds=4,
+        minutes=1.2,
+        untested="Fine-tuning, which is what the paper does; convolutions; comparison with Adam.",
     ),
 )

@@ -180,6 +180,13 @@ def digits(*widths: int, batch: int = 64, hidden: Callable[[], nn.Module] = nn.R
     return Task(build if widths else zeros(build), train, test, F.cross_entropy, batch)
 
 
+def digits_squares(batch: int, split: int = 0) -> Task:
+    """Digits by linear least squares with the ten classes as targets, from zero."""
+    (x, y), (u, v) = digits_data(split)
+    train, test = (x, F.one_hot(y, 10).float()), (u, F.one_hot(v, 10).float())
+    return Task(zeros(network(64, 10)), train, test, F.mse_loss, batch)
+
+
 def zeros(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
     """The model with all weights zero, as linear models start."""
 

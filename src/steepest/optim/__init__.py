@@ -65,6 +65,7 @@ __all__ = [
     "SLS",
     "SMB",
     "SPS",
+    "ADoG",
     "AMSGrad",
     "AdaBelief",
     "AdaGrad",
@@ -98,5 +99,6 @@ __all__ = [
     "ProxSGD",
     "SignSGD",
     "SimplexSGD",
+    "UDoG",
     "methods",
 ]
