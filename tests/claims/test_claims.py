@@ -89,5 +89,5 @@ def test_claims_know_what_a_user_knows() -> None:
 
 def test_evidence_for_a_method() -> None:
     """The claims about a method are found by its name."""
-    assert claims.about("SAM") == ["sam-flatter", "sam-label-noise"]
+    assert {"sam-flatter", "sam-label-noise"} <= set(claims.about("SAM"))
     assert claims.about("nothing") == []

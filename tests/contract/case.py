@@ -38,11 +38,13 @@ def _row(steps: int = 20, whole: str = "", shaped: str = "", counts: int = 1, **
 
 _SUM = "one step size from sums over all tensors"
 _LOSS = "one step size from the loss and sums over all tensors"
+_RADIUS = "the radius is a norm over all tensors"
 
 ROWS: dict[str, Row] = {
     "ADoG": _row(reps_rel=1e-2, whole=_SUM),
     "ADOPT": _row(lr=0.03, weight_decay=0.1),
     "AMSGrad": _row(lr=0.03, weight_decay=0.1),
+    "ASAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole=_RADIUS),
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
     "AdaGrad": _row(lr=0.2, weight_decay=0.1, lr_decay=0.01, initial_accumulator_value=0.1),
     "AdaGradNorm": _row(lr=0.3, weight_decay=0.1, whole=_SUM),
@@ -62,6 +64,9 @@ ROWS: dict[str, Row] = {
     "ExtraAdam": _row(lr=0.03, counts=2),
     "ExtraSGD": _row(lr=0.1, counts=2),
     "FRUGAL": _row(lr=0.02, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
+    "FGR": _row(lr=0.03, strength=0.1, ascent=0.1, weight_decay=0.1),
+    "FSAM": _row(lr=0.05, rho=0.1, sparsity=0.6, every=3, weight_decay=0.1, whole=_RADIUS),
+    "GAM": _row(lr=0.05, rho=0.1, ascent=0.05, tilt=0.1, weight_decay=0.1, whole=_RADIUS),
     "GaLore": _row(lr=0.05, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
     "LDoG": _row(reps_rel=1e-2, weight_decay=0.1),
     "Lion": _row(lr=0.01, weight_decay=0.1),
@@ -75,7 +80,7 @@ ROWS: dict[str, Row] = {
     "PoNoSPrec": _row(eta_max=1.0, c_p=0.5, c=0.5, delta=0.7, eps=0.01, whole=_LOSS),
     "ProjectedSGD": _row(lr=0.1, lower=-0.5, upper=0.5),
     "ProxSGD": _row(lr=0.1, l1=0.01),
-    "SAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole="the radius is a norm over all tensors"),
+    "SAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole=_RADIUS),
     "SGD": _row(lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.1),
     "SLS": _row(eta_max=2.0, batches_per_epoch=5, whole=_LOSS),
     "SMB": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
@@ -83,6 +88,7 @@ ROWS: dict[str, Row] = {
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
     "UDoG": _row(reps_rel=1e-2, whole=_SUM, counts=2),
+    "VaSSO": _row(lr=0.05, rho=0.1, theta=0.4, weight_decay=0.1, whole=_RADIUS),
 }
 
 
@@ -152,6 +158,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "weights_may_be_cast-float64": {"MeZO": "directions for float64 weights are drawn in float64, which are others"},
     "a_scaler_changes_nothing": {"MeZO": "it has no gradients to scale, and step says so when it is given a scaler"},
+    "rounding_differs_between_steps_and_tensors": {"FSAM": "its mask is 0 or 1, which every codec keeps exactly"},
     "two_processes-fsdp": {"CompressedSGD": _PIECES},
     "two_processes-resumed": {"CompressedSGD": _PIECES},
     "two_processes-spoiled": {"CompressedSGD": _PIECES},

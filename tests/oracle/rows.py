@@ -228,7 +228,9 @@ EDGES: list[Row] = [
 
 ROWS += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.ROWS]
 EDGES += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.EDGES]
-from tests.oracle import rows_distance  # noqa: E402 -- these need Row
+from tests.oracle import rows_distance, rows_flatness  # noqa: E402 -- these need Row
 
 ROWS += rows_distance.ROWS
 EDGES += rows_distance.EDGES
+ROWS += rows_flatness.ROWS
+EDGES += rows_flatness.EDGES

@@ -9,7 +9,6 @@ asks for one gradient a step instead of two, gets twice the epochs. The control 
 from __future__ import annotations
 
 import statistics
-from functools import cache
 
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from torch import nn
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
 from steepest.claims.tasks import Fit, Task, digits, fit, sgd
+from steepest.claims.wronglabels import accuracy, best_of
 
 RHOS = (0.05, 0.1, 0.2)
 
@@ -52,33 +52,13 @@ def flatness(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [panel])
 
 
-def noisy() -> Task:
-    """Digits with 40 % of the training labels replaced by random ones."""
-    task = digits(64, batch=50)
-    x, y = task.train
-    g = torch.Generator().manual_seed(11)
-    wrong = torch.rand(len(y), generator=g) < 0.4
-    y = torch.where(wrong, torch.randint(10, y.shape, generator=g), y)
-    return Task(task.model, (x, y), task.test, task.loss, task.batch)
-
-
-@cache
-def accuracy(rho: float | None, seed: int, epochs: int) -> float:
-    """Held-out accuracy in per cent by SAM with this radius, or by SGD."""
-    task = noisy()
-    run = fit(task, sgd(0.05, momentum=0.9) if rho is None else lambda p: steepest.SAM(p, lr=0.05, rho=rho), seed,
-              epochs * task.epoch)  # fmt: skip
-    return 100 * task.accuracy(run.model)
-
-
 def label_noise(fast: bool, control: bool) -> Measured:
     """Accuracy gained over SGD with the same and with twice the epochs, mean over seeds, best radius."""
     seeds, epochs = (1, 30) if fast else (5, 60)
     rhos: tuple[float, ...] = (0.0,) if control else RHOS[-1:] if fast else RHOS
-    by_rho = {rho: [accuracy(rho, s, epochs) for s in range(seeds)] for rho in rhos}
-    best = max(by_rho.values(), key=statistics.mean)
-    same = [accuracy(None, s, epochs) for s in range(seeds)]
-    twice = [accuracy(None, s, 2 * epochs) for s in range(seeds)]
+    best = best_of(0.4, "SAM", seeds, epochs, [{"rho": rho} for rho in rhos])
+    same = [accuracy(0.4, "SGD", s, epochs) for s in range(seeds)]
+    twice = [accuracy(0.4, "SGD", s, 2 * epochs) for s in range(seeds)]
     gains = [a - max(b, c) for a, b, c in zip(best, same, twice, strict=True)]
     numbers = {"gain_worst": min(gains), "gain": statistics.mean(gains), "sam": statistics.mean(best),
                "sgd": statistics.mean(same), "sgd_twice": statistics.mean(twice)}  # fmt: skip

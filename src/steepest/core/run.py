@@ -39,6 +39,7 @@ class Run:
         self._unscaled = False
         self.overflow = False  # a scaled gradient overflowed: the scale is too high, and the whole step is left out
         self.draws = 0  # random directions drawn in this step
+        self.noted: Any = None  # what a point wants to remember once the step is done
 
     @cached_property
     def params(self) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
-from steepest.optim.flatness import SAM, LookaheadAdamW
+from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, LookaheadAdamW, VaSSO
 from steepest.optim.flatness_bar import BAR
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
@@ -16,8 +16,12 @@ from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, D
 
 __all__ = [
     "ADOPT",
+    "ASAM",
     "BAR",
+    "FGR",
     "FRUGAL",
+    "FSAM",
+    "GAM",
     "MARS",
     "SAM",
     "SGD",
@@ -59,5 +63,6 @@ __all__ = [
     "SignSGD",
     "SimplexSGD",
     "UDoG",
+    "VaSSO",
     "methods",
 ]

@@ -7,13 +7,25 @@ from typing import Any
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
+from steepest.core.part import Point
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
-from steepest.optim.registry import method
+from steepest.optim.registry import Range, method
+
+RHO: dict[str, Range] = {"lr": ("log", 1e-4, 10.0), "rho": ("log", 1e-3, 1.0)}
 
 
-@method("flatness", forwards=2, backwards=2, space={"lr": ("log", 1e-4, 10.0), "rho": ("log", 1e-3, 1.0)})
-class SAM(Optimizer):
+class _OverSGD(Optimizer):
+    """A point over SGD with momentum and coupled weight decay, as the papers run it."""
+
+    def __init__(self, params: Any, lr: float, where: Point, momentum: float, weight_decay: float,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Momentum(momentum=momentum), weight_decay=weight_decay)
+        super().__init__(params, lr, direction=inner, point=where, **options)
+
+
+@method("flatness", forwards=2, backwards=2, space=RHO)
+class SAM(_OverSGD):
     """Sharpness-aware minimization over SGD with momentum; for another direction pass point=SAM to Optimizer.
 
     Args:
@@ -27,8 +39,113 @@ class SAM(Optimizer):
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.05, momentum: float = 0.9,
                  weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
-        inner = D.Coupled(D.Momentum(momentum=momentum), weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, point=point.SAM(rho=rho), **options)
+        super().__init__(params, lr, point.SAM(rho=rho), momentum, weight_decay, **options)
+
+
+@method("flatness", forwards=2, backwards=2, space=RHO)
+class ASAM(_OverSGD):
+    """Adaptive SAM over SGD with momentum: the radius is relative to each weight.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.1 (authors' code).
+        rho: radius relative to the weights, default 0.5 (authors' code).
+        offset: added to the size of the weights, default 0.01 (authors' code's eta).
+        momentum: default 0.9 (authors' code).
+        weight_decay: coupled, default 0 (authors' code: 5e-4).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.5, offset: float = 0.01, momentum: float = 0.9,
+                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        super().__init__(params, lr, point.ASAM(rho=rho, offset=offset), momentum, weight_decay, **options)
+
+
+@method("flatness", forwards=2, backwards=2, space=RHO | {"theta": ("linear", 0.1, 1.0)})
+class VaSSO(_OverSGD):
+    """Variance-suppressed SAM over SGD with momentum: it leans along an average of gradients.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.05 (authors' code).
+        rho: radius, default 0.05 (authors' code).
+        theta: weight of the new gradient, default 0.9 (authors' code); 1 is SAM.
+        momentum: default 0.9 (authors' code).
+        weight_decay: coupled, default 0 (authors' code: 5e-4).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05, theta: float = 0.9, momentum: float = 0.9,
+                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        super().__init__(params, lr, point.VaSSO(rho=rho, theta=theta), momentum, weight_decay, **options)
+
+
+@method("flatness", forwards=2, backwards=2, space=RHO | {"sparsity": ("linear", 0.0, 0.95)})
+class FSAM(_OverSGD):
+    """SAM with a Fisher mask over SGD with momentum: only the weights that matter are perturbed.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.1.
+        rho: radius before masking, default 0.05 (authors' code).
+        sparsity: part of the weights that is not perturbed, default 0.9 (authors' code).
+        every: steps between two masks, default 100 (authors' code).
+        momentum: default 0.9.
+        weight_decay: coupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.05, sparsity: float = 0.9, every: int = 100,
+                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+        where = point.FSAM(rho=rho, sparsity=sparsity, every=every)
+        super().__init__(params, lr, where, momentum, weight_decay, **options)
+
+
+@method("flatness", forwards=2, backwards=2,
+        space={"lr": ("log", 1e-4, 10.0), "strength": ("log", 1e-3, 1.0), "ascent": ("log", 1e-3, 1.0)})  # fmt: skip
+class FGR(_OverSGD):
+    """Finite-difference gradient regularization over SGD with momentum: a penalty on the norm of the gradient.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.1.
+        strength: of the penalty, default 0.05.
+        ascent: distance along the gradient at which it is asked for again, default 0.05.
+        side: ``"forward"``, ``"backward"`` or ``"centred"`` (which asks three times).
+        momentum: default 0.9.
+        weight_decay: coupled, default 0.
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.1, strength: float = 0.05, ascent: float = 0.05,
+                 side: str = "forward", momentum: float = 0.9, weight_decay: float = 0.0,
+                 **options: Any) -> None:  # fmt: skip
+        where = point.GradientPenalty(strength=strength, ascent=ascent, side=side)
+        super().__init__(params, lr, where, momentum, weight_decay, **options)
+
+
+@method("flatness", forwards=4, backwards=4, space=RHO | {"ascent": ("log", 1e-3, 0.3)})
+class GAM(_OverSGD):
+    """Gradient norm aware minimization over SGD with momentum: the gradient is small all around.
+
+    Args:
+        params: parameters or groups.
+        lr: default 0.1 (authors' code).
+        rho: radius within which the gradient is largest, default 0.2 (authors' code).
+        ascent: step of finite differences, default 0.02 (authors' code).
+        alpha: weight of the gradient a step ahead against that at the worst point, default 0.6 (authors' code).
+        blend: the rest of the weight of the gradient at the worst point in m, default 0.5 (authors' code's beta).
+        tilt: how much of m across the direction is taken away, default 0.03 (authors' code's gamma).
+        momentum: default 0.9 (authors' code).
+        weight_decay: coupled, default 0 (authors' code: 5e-4).
+        options: see :class:`steepest.Optimizer`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.2, ascent: float = 0.02, alpha: float = 0.6,
+                 blend: float = 0.5, tilt: float = 0.03, momentum: float = 0.9, weight_decay: float = 0.0,
+                 **options: Any) -> None:  # fmt: skip
+        where = point.GAM(rho=rho, ascent=ascent, alpha=alpha, blend=blend, tilt=tilt)
+        super().__init__(params, lr, where, momentum, weight_decay, **options)
 
 
 @method("averaging")

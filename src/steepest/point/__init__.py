@@ -4,20 +4,33 @@ from steepest.core.part import Point
 from steepest.point.accelerated import AcceleGrad, UniXGrad
 from steepest.point.average import Average
 from steepest.point.balance import BAR
+from steepest.point.fisher import FSAM
+from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.lookahead import Lookahead
 from steepest.point.model import SMB
+from steepest.point.penalty import GradientPenalty
+from steepest.point.perturbed import Perturbed
+from steepest.point.presam import ASAM, PreSAM
 from steepest.point.sam import SAM
+from steepest.point.vasso import VaSSO
 
 __all__ = [
+    "ASAM",
     "BAR",
+    "FSAM",
+    "GAM",
     "SAM",
     "SMB",
     "AcceleGrad",
     "Average",
     "ExtraGradient",
+    "GradientPenalty",
     "Lookahead",
     "Optimistic",
+    "Perturbed",
     "Point",
+    "PreSAM",
     "UniXGrad",
+    "VaSSO",
 ]
