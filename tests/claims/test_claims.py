@@ -82,8 +82,8 @@ def test_every_claim_file_is_in_the_index() -> None:
 
 
 def test_claims_know_what_a_user_knows() -> None:
-    """No file of this room imports from the inside of the library."""
-    inside = re.compile(r"^\s*(?:from|import) steepest\.(?!claims)", re.MULTILINE)
+    """No file of this room imports from the inside of the library; rooms that are public as rooms are the face, too."""
+    inside = re.compile(r"^\s*(?:from|import) steepest\.(?!claims|(?:landscape|nn|schedule|solve) )", re.MULTILINE)
     assert [f.name for f in ROOM.glob("*.py") if inside.search(f.read_text(encoding="utf-8"))] == []
 
 

@@ -76,7 +76,7 @@ LINES = {
     "bench --seeds": "--seeds", "bench --seeds 1e3": "whole number from 1", "bench --seeds nan": "whole number",
     "bench --budget inf": "from 3", "bench --budget 2": "from 3", "bench --tune -1": "from 0",
     "bench --tune 1.5": "whole number", "bench --jobs 99999": "1024", "bench -m": "-m", "bench --out": "--out",
-    "bench --quikc": "--quick", "bench --resum": "--resume", "bench -m torch.": "did you mean", "bench -m SAM,,sma": "'SAM'",
+    "bench --quikc": "--quick", "bench --resum": "--resume", "bench -m torch.": "did you mean", "bench -m SAM,,samm": "'SAM'",
     "list --jsn": "--json", "list x": "x", "list --area": "--area", "list --area flat": "did you mean 'flatness'",
     "claims --fst": "--fast", "claims --out": "--out", "claims adopt-any-beta": "did you mean",
     "claims --out a_file": "give a folder", "claims --out a_file/below": "give a folder", "--verison": "--version",
