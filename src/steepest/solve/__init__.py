@@ -5,8 +5,10 @@ from steepest.solve.perceptron import batch_perceptron, lr_gd, normalized_lr_gd
 from steepest.solve.result import Result
 from steepest.solve.structure import Friendly, is_so_friendly
 from steepest.solve.subspace import SubspaceOptimizer
+from steepest.solve.targets import SSO
 
 __all__ = [
+    "SSO",
     "Friendly",
     "Result",
     "SubspaceOptimizer",
