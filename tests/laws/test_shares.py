@@ -16,6 +16,7 @@ from tests.laws.common import matrices
 
 MAKE: dict[str, Callable[[str], S.StepSize]] = {
     "DoG": lambda per: S.DoG(reps_rel=0.01, per=per),
+    "TDoG": lambda per: S.TDoG(reps_rel=1.0, steps=8, per=per),
     "AdaGradNorm": lambda per: S.AdaGradNorm(per=per),
     "DAdaptSGD": lambda per: S.DAdaptSGD(d0=0.01, per=per),
     "DAdaptAdam": lambda per: S.DAdaptAdam(d0=0.01, per=per),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,7 @@ UNITLESS: dict[str, Callable[[int], S.StepSize]] = {
     "SLS": lambda power: S.SLS(eta_max=4.0 * 2.0**-power, shrink=0.5),
     "PoNoS": lambda power: S.PoNoS(eta_max=1e9 * 2.0**-power),
     "DoG": lambda power: S.DoG(reps_rel=0.01, G0=0.0),
+    "T-DoG": lambda power: S.TDoG(reps_rel=0.01, bound=0.5 * 2.0**power),
     "AdaGrad-Norm": lambda power: S.AdaGradNorm(b0=0.5 * 2.0**power),
     "D-Adaptation": lambda power: S.DAdaptSGD(d0=0.01),
 }
@@ -82,6 +84,8 @@ LENGTHS: dict[str, Callable[[float, Tensor], S.StepSize]] = {
     # r_ε = ρ_ε(1 + ‖x₀‖) has a 1 in it: the same r_ε, in the new unit
     "DoG": lambda scale, start: S.DoG(G0=0.0, reps_rel=0.01 * scale * (1 + float(start.norm()))
                                       / (1 + scale * float(start.norm()))),
+    "T-DoG": lambda scale, start: S.TDoG(reps_rel=0.01 * scale * (1 + float(start.norm()))
+                                         / (1 + scale * float(start.norm()))),
     "D-Adaptation": lambda scale, start: S.DAdaptSGD(d0=0.01 * scale),
 }  # fmt: skip
 
@@ -162,7 +166,24 @@ def test_dog_is_a_distance_over_gradients(gs: list[Tensor], reps: float) -> None
         assert torch.allclose(points[t + 1], points[t] - far / total**0.5 * g, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.SANIA, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
+@few
+@given(gs=streams(length=6))
+def test_taming_shortens_steps_by_what_theory_asks_and_no_more(gs: list[Tensor]) -> None:
+    """Never longer than r̄/(64 θ · 4 ℓ̄), and t = 0 is exactly that; with a bound that holds, η does not know its gradient."""
+    theta = math.log(60 * math.log(6 * 50) / 0.1)
+    x = nn.Parameter(torch.zeros_like(gs[0]))
+    opt = steepest.TDoG([x], reps_rel=0.5, delta=0.1, steps=50, bound=1e4, lift="eager")
+    for t, g in enumerate(gs):
+        before, memory = x.detach().clone(), opt.param_groups[0]
+        opt.step(lambda g=g: (g * x).sum())  # type: ignore[misc]
+        longest = memory["rbar"] / (256 * theta * 1e4)
+        moved = float((x.detach() - before).norm())
+        assert moved <= longest * float(g.norm()) * (1 + 1e-12)
+        if t == 0:
+            assert moved == pytest.approx(longest * float(g.norm()), rel=1e-12)
+
+
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.SANIA, S.DoG, S.TDoG, S.AdaGradNorm, S.DAdaptSGD])
 @few
 @given(seed=SEEDS, lr=positive)
 def test_lr_multiplies(make: Callable[[], S.StepSize], seed: int, lr: float) -> None:
@@ -199,7 +220,7 @@ def test_weighed_directions_move_by_the_distance(make: Callable[[], D.Direction]
     assert one[-1].abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.AdaGradNorm, S.DAdaptSGD])
+@pytest.mark.parametrize("make", [S.SPS, S.SLS, S.PoNoS, S.DoG, S.TDoG, S.AdaGradNorm, S.DAdaptSGD])
 @pytest.mark.parametrize("inner", [D.Adam, D.AdaBelief, D.Lion, D.Momentum, lambda: D.Mars(D.Adam())])
 def test_step_sizes_go_with_every_direction(make: Callable[[], S.StepSize], inner: Callable[[], D.Direction]) -> None:
     """They can be put together and move; Armijo's search never lets the loss rise, whatever it searches along."""

@@ -37,7 +37,7 @@ _CUT = "the set of step sizes is cut for ever: the paper has one loss, the same 
 _SECOND = "Adam's second moment remembers the huge gradient for 1/(1 - β₂) steps, and η has a bound, as in the paper"
 _THROW = "the first trial is lr ‖g‖ long and the model may turn it but need not shorten it, as in the paper"
 _CUTS = dict.fromkeys(("BoxBacktracking", "EllipsoidBacktracking"), _CUT)
-_SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "AdaGradSQR", "DoG", "LDoG", "UDoG"), _SUM)
+_SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "AdaGradSQR", "DoG", "LDoG", "TDoG", "UDoG"), _SUM)
 _FARS = dict.fromkeys(("DAdaptAdam", "DAdaptSGD"), _FAR)
 #: accident, its step if it matters -> method -> why it is worse off ever after; it must be
 EXCEPTIONS: dict[str, dict[str, str]] = {

@@ -25,6 +25,25 @@ def layerwise_dog(f: Problem, x: Vector, etas: Rates, reps: float = 1e-6, eps: f
         yield x
 
 
+def tamed_dog(
+    f: Problem, x: Vector, etas: Rates, reps: float, T: int, delta: float, L: float = 0.0, lam: float = 0.0
+) -> Path:
+    """Equation (T-DoG) with t from 0; without L, the largest norm that was seen, and no move before the first."""
+    x0, far, norms, ells = x, reps * (1 + math.sqrt(dot(x, x))), [0.0], [0.0]
+    for t, lr in enumerate(etas):
+        g = f.grad(x, t + 1) + lam * x
+        far = max(far, math.sqrt(dot(x - x0, x - x0)))
+        ells.append(max(ells[-1], L, math.sqrt(dot(g, g))))
+        top = ells[-1]
+        if top > 0:
+            start = next(ell for ell in ells if ell > 0)
+            log = 1 + math.log(1 + t * top**2 / start**2)
+            Gp = 8**4 * math.log(60 * math.log(6 * T) / delta) ** 2 * log**2 * (sum(n**2 for n in norms) + 16 * top**2)
+            x = x - lr * far / math.sqrt(Gp) * g
+        norms.append(math.sqrt(dot(g, g)))
+        yield x
+
+
 def adagrad_norm(f: Problem, x: Vector, etas: Rates, b0: float = 1e-8, lam: float = 0.0, alone: bool = False) -> Path:
     """One b for all, or one for each tensor."""
     squares = [b0**2] * len(f.start)
@@ -46,6 +65,15 @@ def averaged_dog(f: Problem, x: Vector, etas: Rates, reps: float, gamma: float) 
         x = x - lr * rbar / math.sqrt(G) * g
         w = (1 + gamma) / (t + gamma)
         mean = (1 - w) * mean + w * x
+        yield mean
+
+
+def averaged_tamed_dog(f: Problem, x: Vector, etas: Rates, reps: float, gamma: float) -> Path:
+    """T-DoG for T = 10,000 and δ = 0.01, seen at the polynomial-decay average of its points after the start."""
+    mean = 0 * x
+    for t, point in enumerate(tamed_dog(f, x, etas, reps, 10_000, 0.01), 1):
+        w = (1 + gamma) / (t + gamma)
+        mean = (1 - w) * mean + w * point
         yield mean
 
 

@@ -17,6 +17,11 @@ def averaged_dog(params: Any, **options: Any) -> steepest.Optimizer:
     return steepest.DoG(params, point=point.Average(), **options)
 
 
+def averaged_tdog(params: Any, **options: Any) -> steepest.Optimizer:
+    """Taming and averaging."""
+    return steepest.TDoG(params, point=point.Average(), **options)
+
+
 def averaged_sam(params: Any, **options: Any) -> steepest.Optimizer:
     """The plain mean of SAM's points."""
     return steepest.Optimizer(params, point=point.Average(point.SAM(rho=0.3), gamma=0), **options)
@@ -40,6 +45,11 @@ ROWS: list[Row] = [
     Row(averaged_dog, papers.averaged_dog, {"reps_rel": 1e-2}, {"reps": 1e-2, "gamma": 8}, lr=1.0, returned=True),
     Row(averaged_sam, papers.averaged_sam, {}, {"rho": 0.3}, returned=True),
     Row(averaged_optimism, papers.averaged_optimism, returned=True),
+    Row("TDoG", papers.tamed_dog, {"reps_rel": 0.1, "delta": 0.05, "steps": 24, "weight_decay": 0.1},
+        {"reps": 0.1, "T": 24, "delta": 0.05, "lam": 0.1}, lr=500.0),
+    Row("TDoG", papers.tamed_dog, {"reps_rel": 1.0, "steps": 30, "bound": 3.0},
+        {"reps": 1.0, "T": 30, "delta": 0.01, "L": 3.0}, lr=300.0),
+    Row(averaged_tdog, papers.averaged_tamed_dog, {"reps_rel": 1.0}, {"reps": 1.0, "gamma": 8}, lr=300.0, returned=True),
     Row("UDoG", papers.u_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),
     Row("UDoG", papers.u_dog, {"reps_rel": 0.1}, {"reps": 0.1}, lr=0.5, returned=True),
     Row("ADoG", papers.a_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),

@@ -1,5 +1,6 @@
 """Diagnostics: what limits this training run.  Each tool asks a loss over parameters and says what that cost."""
 
+from steepest.landscape.batch import BatchEdge
 from steepest.landscape.density import Density, spectral_density
 from steepest.landscape.lanczos import Eigenvalues, bottom_eigenvalues, edges, top_eigenvalues
 from steepest.landscape.loss import Loss
@@ -12,6 +13,7 @@ from steepest.landscape.trace import Estimate, hutchinson_trace, hutchpp_trace
 __all__ = [
     "Along",
     "Balance",
+    "BatchEdge",
     "Density",
     "Eigenvalues",
     "Estimate",

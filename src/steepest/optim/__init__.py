@@ -12,7 +12,7 @@ from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec
 from steepest.optim.registry import Method, methods
-from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS, UDoG
+from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS, TDoG, UDoG
 
 __all__ = [
     "ADOPT",
@@ -62,6 +62,7 @@ __all__ = [
     "ProxSGD",
     "SignSGD",
     "SimplexSGD",
+    "TDoG",
     "UDoG",
     "VaSSO",
     "methods",

@@ -119,6 +119,31 @@ class LDoG(DoG):
         super().__init__(params, reps_rel, G0, weight_decay, "tensor", lr, **options)
 
 
+@method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
+class TDoG(Optimizer):
+    """SGD with tamed distance over gradients as step size: with high probability it stays near its start.
+
+    Args:
+        params: parameters or groups.
+        reps_rel: size of the first r relative to 1 + |x0|, default 1e-6 (as DoG).
+        delta: probability with which it may go astray, default 0.01.
+        bound: a norm that no gradient exceeds; default 0: the largest one seen.
+        steps: at least as many as the run has, default 10,000.
+        weight_decay: coupled, default 0.
+        per: one step size for "all" (paper), a "group" or each "tensor".
+        lr: multiplies the step, default 1.
+        options: see :class:`steepest.Optimizer`; theory is about an average of the points
+            (``point=steepest.point.Average()``).
+    """
+
+    def __init__(self, params: Any, reps_rel: float = 1e-6, delta: float = 0.01, bound: float = 0.0,
+                 steps: int = 10_000, weight_decay: float = 0.0, per: str = "all", lr: float = 1.0,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        step = stepsize.TDoG(reps_rel=reps_rel, delta=delta, bound=bound, steps=steps, per=per)
+        super().__init__(params, lr, direction=inner, step_size=step, **options)
+
+
 @method("stepsize", forwards=2, backwards=2, space={"reps_rel": ("log", 1e-8, 1e-2)})
 class UDoG(Optimizer):
     """U-DoG: accelerated distance over gradients, two gradients a step; the weights are the average it returns.

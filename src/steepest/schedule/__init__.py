@@ -5,12 +5,14 @@ here.  What torch has is not repeated: cosine and step schedules are torch's.  A
 """
 
 from steepest.schedule.batch import GrowingBatchSampler, NormTest, row_gradients
+from steepest.schedule.edge import EdgeRule, scale_lr
 from steepest.schedule.norms import Norms, Record
 from steepest.schedule.refined import Refined, refine
 from steepest.schedule.restarts import Snapshots
 from steepest.schedule.shape import LinearDecay, Shape, Table, stretched
 
 __all__ = [
+    "EdgeRule",
     "GrowingBatchSampler",
     "LinearDecay",
     "NormTest",
@@ -22,5 +24,6 @@ __all__ = [
     "Table",
     "refine",
     "row_gradients",
+    "scale_lr",
     "stretched",
 ]

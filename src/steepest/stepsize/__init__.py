@@ -3,7 +3,7 @@
 from steepest.core.part import LineSearch, StepSize
 from steepest.stepsize.accelerated import ADoG, UDoG
 from steepest.stepsize.adagrad import AdaGradNorm
-from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG
+from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG, TDoG
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.polyak import SANIA, SPS
@@ -22,5 +22,6 @@ __all__ = [
     "LineSearch",
     "PoNoS",
     "StepSize",
+    "TDoG",
     "UDoG",
 ]
