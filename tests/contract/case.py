@@ -87,7 +87,7 @@ ROWS: dict[str, Row] = {
     "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
-    "TDoG": _row(lr=1e4, reps_rel=1e-2, weight_decay=0.1, whole=_SUM),
+    "TDoG": _row(lr=1e4, reps_rel=1e-2, bound=5.0, weight_decay=0.1, whole=_SUM),
     "UDoG": _row(reps_rel=1e-2, whole=_SUM, counts=2),
     "VaSSO": _row(lr=0.05, rho=0.1, theta=0.4, weight_decay=0.1, whole=_RADIUS),
 }

@@ -59,15 +59,15 @@ def test_the_formulas() -> None:
     for table, lr, momentum in ((HEAVY, 0.25, 0.25), (NESTEROV, 1 / 9, 0.5)):
         for make in table.values():
             opt = make([nn.Parameter(torch.ones(2))])
-            EdgeRule(opt, lambda: (1.0, 9.0)).step()
+            EdgeRule(opt, lambda: (1.0, 9.0), scale=1).step()
             assert opt.param_groups[0]["lr"] == pytest.approx(lr, rel=1e-15)
             assert opt.param_groups[0]["momentum"] == pytest.approx(momentum, rel=1e-15)
     plain = steepest.SGD([nn.Parameter(torch.ones(2))], lr=1.0)
-    EdgeRule(plain, lambda: (1.0, 9.0), scale=0.5).step()
+    EdgeRule(plain, lambda: (1.0, 9.0)).step()
     assert plain.param_groups[0]["lr"] == pytest.approx(0.1)
     assert "momentum" not in plain.param_groups[0]
     singular = HEAVY["ours"]([nn.Parameter(torch.ones(2))])
-    EdgeRule(singular, lambda: (-5.0, 4.0), floor=0.25).step()  # μ = 1
+    EdgeRule(singular, lambda: (-5.0, 4.0), floor=0.25, scale=1).step()  # μ = 1
     assert singular.param_groups[0]["lr"] == pytest.approx((2 / 3) ** 2)
     assert singular.param_groups[0]["momentum"] == pytest.approx(1 / 9)
 
@@ -77,7 +77,7 @@ def test_every_group_and_a_tensor(lr: str) -> None:
     start: Any = torch.tensor(1.0) if lr == "tensor" else 1.0
     groups = [{"params": [nn.Parameter(torch.ones(2))]}, {"params": [nn.Parameter(torch.ones(1))], "momentum": 0.1}]
     opt = torch.optim.SGD(groups, lr=start, momentum=0.9)
-    EdgeRule(opt, lambda: (1.0, 9.0)).step()
+    EdgeRule(opt, lambda: (1.0, 9.0), scale=1).step()
     assert [float(g["lr"]) for g in opt.param_groups] == [0.25, 0.25]
     assert [g["momentum"] for g in opt.param_groups] == [0.25, 0.25]
     assert isinstance(opt.param_groups[0]["lr"], torch.Tensor) == (lr == "tensor")
@@ -93,7 +93,7 @@ def rate(beta: float, eta: float, values: torch.Tensor) -> float:
 def test_no_other_constants_are_better_on_a_quadratic() -> None:
     values = torch.linspace(0.7, 60.0, 50, dtype=torch.float64)
     opt = HEAVY["ours"]([nn.Parameter(torch.ones(2))])
-    EdgeRule(opt, lambda: landscape.edges(torch.diag(values), tol=1e-9)).step()
+    EdgeRule(opt, lambda: landscape.edges(torch.diag(values), tol=1e-9), scale=1).step()
     eta, beta = opt.param_groups[0]["lr"], opt.param_groups[0]["momentum"]
     best = rate(beta, eta, values)
     assert best == pytest.approx(math.sqrt(beta), abs=1e-4)
@@ -119,8 +119,8 @@ def test_it_trains_and_counts_what_it_costs() -> None:
         rule.step()
         opt.step(loss)
     assert loss().item() < 0.5 * first
-    assert rule.cost["hvps"] >= 10 * 2  # ten measurements
-    assert rule.cost["forwards"] == 10 == rule.cost["backwards"]
+    assert rule.cost["hvps"] >= 12 * 2  # ten measurements, and two at the start
+    assert rule.cost["forwards"] == 12 == rule.cost["backwards"]
     assert opt.counters.forwards == 40
 
 
@@ -146,6 +146,32 @@ def test_a_run_resumed_is_the_same() -> None:
         if part == "first":
             states = {"model": model.state_dict(), "opt": opt.state_dict(), "rule": rule.state_dict()}
             torch.save(copy.deepcopy(states), kept)
+
+
+@pytest.mark.parametrize(("forget", "kept"), [(1.0, [9, 9, 16, 16, 16]), (0.5, [9, 4.5, 16, 8, 4]), (0.0, [9, 4, 16, 1, 2])])
+def test_sharpness_is_not_forgotten(forget: float, kept: list[float]) -> None:
+    """L is the largest seen, or not below a part of the last."""
+    ends = iter([9.0, 4.0, 16.0, 1.0, 2.0])
+    rule = EdgeRule(HEAVY["ours"]([nn.Parameter(torch.ones(2))]), lambda: (0.1, next(ends)), every=1, forget=forget)
+    seen = []
+    for _ in kept:
+        rule.step()
+        seen.append(rule.high)
+    assert seen == kept
+
+
+def test_when_it_measures() -> None:
+    """After 0, 1, 2, 4, 8 steps, then at multiples of ten."""
+    asked: list[int] = []
+
+    def measure() -> tuple[float, float]:
+        asked.append(rule.t)
+        return 0.5, 1.0
+
+    rule = EdgeRule(HEAVY["ours"]([nn.Parameter(torch.ones(2))]), measure, every=10)
+    for _ in range(31):
+        rule.step()
+    assert asked == [0, 1, 2, 4, 8, 10, 20, 30]
 
 
 @pytest.mark.parametrize("ends", [(math.nan, 1.0), (0.0, math.inf), (-2.0, -1.0), (0.0, 0.0)])

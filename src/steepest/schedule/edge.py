@@ -61,9 +61,10 @@ class EdgeRule:
 
     for groups with a ``momentum`` (heavy ball); :math:`\eta = 1/L,\ \beta = \frac{\sqrt L - \sqrt\mu}{\sqrt L +
     \sqrt\mu}` where it is Nesterov's; :math:`\eta = 2/(L + \mu)` without one.  On quadratics these are the best constants.
-    L is the largest eigenvalue, μ the smallest or ``floor`` times L, whichever is larger.
+    L is the largest eigenvalue seen so far, μ the smallest one or ``floor`` times L, whichever is larger.
 
-    Call ``step()`` before each step of the optimizer; it measures at the first one and at every so many after it.
+    Call ``step()`` before each step of the optimizer; it measures at the first one, after 1, 2, 4, ... steps, for curvature
+    moves fast at first, and then at every so many.
 
     Args:
         optimizer: any torch optimizer whose move is along the gradient (SGD); one that divides by the size of gradients is
@@ -72,14 +73,16 @@ class EdgeRule:
             cost is then added to ``cost``.  Give it batches of the size that the run has: their eigenvalues limit the step.
         every: steps between measurements, default 100.
         floor: the least μ/L, default 0.001, for Hessians that are singular or indefinite: β ≤ 0.88.
-        scale: multiplies η, default 1.
+        scale: multiplies η, default ½, for L grows between measurements and differs from batch to batch; 1 is for quadratics.
+        forget: L is never below this part of the last one, default 1: a batch that is fitted has no curvature, and learning
+            rates from it alone explode.
 
     Raises:
         TypeError: the optimizer divides by the size of gradients.
         ValueError: numbers out of range, or a dampened momentum.
 
     Source: Polyak 1964 for the rule.  That Lanczos should feed it during the run is from Granziol, Zohren & Roberts 2022,
-    arXiv:2006.09092, abstract; their learner was not at hand, so the floor and all defaults are ours.
+    arXiv:2006.09092, abstract; their learner was not at hand, so the floor, the scale, the memory and all defaults are ours.
 
     Note: where no curvature is positive, or a measurement is not finite, learning rate and momentum stay, and ``kept``
     counts it.
@@ -87,17 +90,18 @@ class EdgeRule:
     Example:
         >>> x = torch.nn.Parameter(torch.ones(2))
         >>> opt = torch.optim.SGD([x], lr=1.0, momentum=0.5)
-        >>> rule = EdgeRule(opt, lambda: (1.0, 9.0))
+        >>> rule = EdgeRule(opt, lambda: (1.0, 9.0), scale=1.0)
         >>> rule.step()
         >>> opt.param_groups[0]["lr"], opt.param_groups[0]["momentum"]
         (0.25, 0.25)
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, measure: Ends, every: int = 100, floor: float = 1e-3,
-                 scale: float = 1.0) -> None:  # fmt: skip
+                 scale: float = 0.5, forget: float = 1.0) -> None:  # fmt: skip
         self.every = whole("EdgeRule", "every", every, 1)
         self.floor = check_number("EdgeRule", "floor", floor, "[0, 1]")
         self.scale = check_number("EdgeRule", "scale", scale, "(0, inf)")
+        self.forget = check_number("EdgeRule", "forget", forget, "[0, 1]")
         self.nesterov = any(getattr(part, "nesterov", False) for part in getattr(optimizer, "parts", list)())
         for group in optimizer.param_groups:
             squares = sorted({"betas", "beta2", "eps"} & group.keys())
@@ -108,18 +112,18 @@ class EdgeRule:
                 raise ValueError(f"EdgeRule: dampening must be 0, got {group['dampening']}: it makes steps shorter than lr says")
         self.optimizer, self.measure = optimizer, measure
         self.t, self.kept = 0, 0
-        self.low, self.high = math.nan, math.nan
+        self.low, self.high = 0.0, 0.0
         self.cost = {"forwards": 0, "backwards": 0, "hvps": 0}
 
     def step(self) -> None:
         """Before a step of the optimizer: measure where it is time to, and set learning rate and momentum."""
-        if self.t % self.every == 0:
+        if self.t % self.every == 0 or (self.t < self.every and self.t & (self.t - 1) == 0):
             low, high = self.measure()
             for name in self.cost:
                 self.cost[name] += getattr(getattr(high, "cost", None), name, 0)
             low, high = (float(end.values[0] if hasattr(end, "errors") else end) for end in (low, high))
             if math.isfinite(low) and math.isfinite(high) and high > 0:
-                self.low, self.high = low, high
+                self.low, self.high = low, max(high, self.forget * self.high)
                 self.apply()
             else:
                 self.kept += 1
