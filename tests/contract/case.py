@@ -208,7 +208,8 @@ LOOSE: dict[str, dict[str, tuple[float, str]]] = {
         **dict.fromkeys(_ROOTS, (2e-6, _ROOT)),
         "MARS": (2e-6, "eagerly the norm is a float32 sum"),
         **dict.fromkeys(
-            ("ADoG", "AdaGradNorm", "DAdaptSGD", "LDoG", "TDoG", "UDoG"), (1e-6, "float64 sums over pieces of another length")
+            ("ADoG", "AdaGradNorm", "DAdaptSGD", "LDoG", "TDoG", "UDoG"),
+            (1e-6, "float64 sums over pieces of another length"),
         ),
         "DoG": (1e-6, "float64 sums over pieces of another length"),
     },

@@ -75,7 +75,10 @@ def test_the_formulas() -> None:
 @pytest.mark.parametrize("lr", ["number", "tensor"])
 def test_every_group_and_a_tensor(lr: str) -> None:
     start: Any = torch.tensor(1.0) if lr == "tensor" else 1.0
-    groups = [{"params": [nn.Parameter(torch.ones(2))]}, {"params": [nn.Parameter(torch.ones(1))], "momentum": 0.1}]
+    groups: list[dict[str, Any]] = [
+        {"params": [nn.Parameter(torch.ones(2))]},
+        {"params": [nn.Parameter(torch.ones(1))], "momentum": 0.1},
+    ]
     opt = torch.optim.SGD(groups, lr=start, momentum=0.9)
     EdgeRule(opt, lambda: (1.0, 9.0), scale=1).step()
     assert [float(g["lr"]) for g in opt.param_groups] == [0.25, 0.25]
@@ -103,7 +106,11 @@ def test_no_other_constants_are_better_on_a_quadratic() -> None:
 
 def problem(seed: int = 0) -> tuple[nn.Module, Callable[[], torch.Tensor]]:
     torch.manual_seed(seed)
-    model, x, y = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)), torch.randn(20, 4), torch.randint(3, (20,))
+    model, x, y = (
+        nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)),
+        torch.randn(20, 4),
+        torch.randint(3, (20,)),
+    )
     return model, lambda: F.cross_entropy(model(x), y)
 
 
@@ -148,7 +155,9 @@ def test_a_run_resumed_is_the_same() -> None:
             torch.save(copy.deepcopy(states), kept)
 
 
-@pytest.mark.parametrize(("forget", "kept"), [(1.0, [9, 9, 16, 16, 16]), (0.5, [9, 4.5, 16, 8, 4]), (0.0, [9, 4, 16, 1, 2])])
+@pytest.mark.parametrize(
+    ("forget", "kept"), [(1.0, [9, 9, 16, 16, 16]), (0.5, [9, 4.5, 16, 8, 4]), (0.0, [9, 4, 16, 1, 2])]
+)
 def test_sharpness_is_not_forgotten(forget: float, kept: list[float]) -> None:
     """L is the largest seen, or not below a part of the last."""
     ends = iter([9.0, 4.0, 16.0, 1.0, 2.0])
@@ -182,13 +191,18 @@ def test_a_bad_measurement_leaves_everything(ends: tuple[float, float]) -> None:
     assert (opt.param_groups[0]["lr"], opt.param_groups[0]["momentum"], rule.kept) == (1.0, 0.5, 1)
 
 
-@pytest.mark.parametrize("make", [steepest.Adam, torch.optim.Adam, torch.optim.RMSprop, torch.optim.Adagrad, steepest.AdaBelief])
+SQUARES = (steepest.Adam, steepest.AdaBelief, torch.optim.Adam, torch.optim.RMSprop, torch.optim.Adagrad)
+
+
+@pytest.mark.parametrize("make", SQUARES)
 def test_who_divides_by_gradients_is_refused(make: Callable[..., torch.optim.Optimizer]) -> None:
     with pytest.raises(TypeError, match="take SGD"):
         EdgeRule(make([nn.Parameter(torch.ones(1))], lr=0.1), lambda: (1.0, 2.0))
 
 
-@pytest.mark.parametrize(("wrong", "says"), [({"every": 0}, "every"), ({"floor": 2.0}, "floor"), ({"scale": 0.0}, "scale")])
+@pytest.mark.parametrize(
+    ("wrong", "says"), [({"every": 0}, "every"), ({"floor": 2.0}, "floor"), ({"scale": 0.0}, "scale")]
+)
 def test_bad_numbers(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         EdgeRule(HEAVY["ours"]([nn.Parameter(torch.ones(1))]), lambda: (1.0, 2.0), **wrong)
@@ -196,4 +210,6 @@ def test_bad_numbers(wrong: dict[str, Any], says: str) -> None:
 
 def test_dampening_is_refused() -> None:
     with pytest.raises(ValueError, match="dampening"):
-        EdgeRule(torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9, dampening=0.1), lambda: (1.0, 2.0))
+        EdgeRule(
+            torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9, dampening=0.1), lambda: (1.0, 2.0)
+        )

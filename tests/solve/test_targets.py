@@ -57,7 +57,9 @@ def weights(model: nn.Module) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
 
 
-def paper(X: Vector, y: Vector, theta: Vector, batches: list[slice], m: int, lr: float, eta: float, rule: str) -> Vector:
+def paper(
+    X: Vector, y: Vector, theta: Vector, batches: list[slice], m: int, lr: float, eta: float, rule: str
+) -> Vector:
     """The equations for a linear model, the logistic loss and gradient descent inside, in numpy."""
     squares = 0.0
     for t, rows in enumerate(batches, 1):

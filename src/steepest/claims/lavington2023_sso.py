@@ -1,10 +1,10 @@
 """Many cheap steps on a surrogate in target space save expensive gradients of the loss.
 
 Regressions whose inputs have a condition number of 32, so that the Hessian's is a thousand: linear with the squared and
-the logistic loss, and a small net; scales are along random directions. What counts is how often the gradient of the loss by the outputs was bought. The goal is
-the lowest loss that gradient descent and Adam reach with any of eight learning rates each, when they have bought 200 of
-them. SSO is not tuned on the whole data (η = 1/L, Armijo inside); on mini-batches it gets six settings. In the control only
-one step is taken on each surrogate.
+the logistic loss, and a small net; scales are along random directions. What counts is how often the gradient of the loss by
+the outputs was bought. The goal is the lowest loss that gradient descent and Adam reach with any of eight learning rates
+each, when they have bought 200 of them. SSO is not tuned on the whole data (η = 1/L, Armijo inside); on mini-batches it gets
+six settings. In the control only one step is taken on each surrogate.
 """
 
 from __future__ import annotations
@@ -23,10 +23,18 @@ from steepest.claims.base import Bound, Claim, Lines, Measured, Source
 
 INNER = {False: 50, True: 20}  # steps on a surrogate, of all rows and of a mini-batch
 GRIDS: dict[str, tuple[Callable[[Any, float], torch.optim.Optimizer], tuple[float, ...]]] = {
-    "SGD": (lambda p, lr: steepest.SGD(p, lr=lr, nonfinite="propagate"), tuple(10.0 ** (-2 + 0.5 * k) for k in range(8))),
-    "Adam": (lambda p, lr: steepest.Adam(p, lr=lr, nonfinite="propagate"), tuple(10.0 ** (-3.5 + 0.5 * k) for k in range(8))),
+    "SGD": (
+        lambda p, lr: steepest.SGD(p, lr=lr, nonfinite="propagate"),
+        tuple(10.0 ** (-2 + 0.5 * k) for k in range(8)),
+    ),
+    "Adam": (
+        lambda p, lr: steepest.Adam(p, lr=lr, nonfinite="propagate"),
+        tuple(10.0 ** (-3.5 + 0.5 * k) for k in range(8)),
+    ),
 }
-SETTINGS = tuple((rule, eta) for rule, etas in (("constant", (0.4, 4.0, 40.0)), ("adagrad", (1.0, 10.0, 100.0))) for eta in etas)
+SETTINGS = tuple(
+    (rule, eta) for rule, etas in (("constant", (0.4, 4.0, 40.0)), ("adagrad", (1.0, 10.0, 100.0))) for eta in etas
+)
 Way = list[float]  # the loss on all rows after so many expensive gradients
 
 
@@ -42,7 +50,9 @@ def logistic(z: Tensor, y: Tensor) -> Tensor:
 
 #: loss, 1/L of a row, hidden units
 PROBLEMS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float, int]] = {
-    "squares": (half_square, 1.0, 0), "logistic": (logistic, 4.0, 0), "net": (half_square, 1.0, 20),
+    "squares": (half_square, 1.0, 0),
+    "logistic": (logistic, 4.0, 0),
+    "net": (half_square, 1.0, 20),
     "axes": (half_square, 1.0, 0),
 }
 JUDGED = ("squares", "logistic", "net")  # fmt: skip
@@ -173,12 +183,13 @@ CLAIMS = (
         seeds=3,
         minutes=1.5,
         untested="Imitation learning, where the gradient is bought from an environment; the paper's data sets.",
-        note="Fifty steps on a surrogate, after a pilot with twenty on another seed. 'axes' is the first problem with its scales "
-        "along the coordinates, which is where Adam is as good as preconditioned; it is measured besides and not judged.",
+        note="Fifty steps on a surrogate, after a pilot with twenty on another seed. 'axes' is the first problem with its "
+        "scales along the coordinates, which is where Adam is as good as preconditioned; it is measured besides and not "
+        "judged.",
     ),
     Claim(
         name="sso-fewer-stochastic-gradients",
-        sentence="With mini-batches SSO is projected stochastic gradient descent on targets, and saves expensive gradients, too.",
+        sentence="With mini-batches SSO is projected stochastic gradient descent on targets, and saves expensive gradients.",
         source=Source("lavington2023target", "abstract and the experiments on supervised learning"),
         methods=("SSO",),
         bounds=(_CALLS,),

@@ -24,7 +24,7 @@ Way = tuple[list[float], list[float], float]
 def constant(seed: int, noise: float, steps: int) -> Way:
     """The best of nine constant steps by the loss at the end."""
     task = least_squares(seed, noise)
-    return min((descent(task, sgd(lr), seed, steps) for lr in GRID), key=lambda way: ending(way) if ending(way) > 0 else 1e9)
+    return min((descent(task, sgd(lr), seed, steps) for lr in GRID), key=ending)
 
 
 def ending(way: Way) -> float:
@@ -87,10 +87,12 @@ CLAIMS = (
     ),
     Claim(
         name="search-without-interpolation",
-        sentence="Far from interpolation a stochastic line search fails: it fits every mini-batch, and a constant step does better.",
+        sentence="Far from interpolation a stochastic line search fails: it fits each mini-batch; a constant step is better.",
         source=Source("schmidt2024talk", "the part on line searches"),
         methods=("SLS",),
-        bounds=(Bound("ratio", "≥", 2.0, "loss at the end relative to the best of nine constant steps, median of seeds"),),
+        bounds=(
+            Bound("ratio", "≥", 2.0, "loss at the end relative to the best of nine constant steps, median of seeds"),
+        ),
         experiment=searching,
         control="no noise in the targets",
         seeds=5,
@@ -100,8 +102,8 @@ CLAIMS = (
     ),
     Claim(
         name="signs-are-adam",
-        sentence="With heavy-tailed classes full-batch sign descent with momentum does what Adam does, and gradient descent with "
-        "momentum does not, so noise is not the reason.",
+        sentence="With heavy-tailed classes full-batch sign descent with momentum does what Adam does, and gradient descent "
+        "with momentum does not, so noise is not the reason.",
         source=Source("schmidt2024talk", "the part on Adam and language models"),
         methods=("SignSGD", "Adam", "SGD"),
         bounds=(

@@ -109,7 +109,9 @@ class EdgeRule:
                 raise TypeError(f"EdgeRule sets learning rates from the Hessian, and {type(optimizer).__name__} divides by "
                                 f"the size of gradients ({squares[0]}): take SGD, with or without momentum")  # fmt: skip
             if group.get("dampening"):
-                raise ValueError(f"EdgeRule: dampening must be 0, got {group['dampening']}: it makes steps shorter than lr says")
+                raise ValueError(
+                    f"EdgeRule: dampening must be 0, got {group['dampening']}: it shortens steps behind lr's back"
+                )
         self.optimizer, self.measure = optimizer, measure
         self.t, self.kept = 0, 0
         self.low, self.high = 0.0, 0.0

@@ -20,6 +20,8 @@ from steepest.core.part import check_number
 from steepest.solve.result import Result
 from steepest.stepsize import SLS
 
+Inner = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
+
 #: rule -> what multiplies η at step t, given the sum of squared target gradients up to it
 RULES: dict[str, Callable[[int, float], float]] = {
     "constant": lambda t, squares: 1.0,
@@ -76,7 +78,7 @@ class SSO:
     """
 
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor], eta: float = 1.0, m: int = 10,
-                 inner: Callable[[Iterable[Tensor]], torch.optim.Optimizer] = armijo, rule: str = "constant") -> None:  # fmt: skip
+                 inner: Inner = armijo, rule: str = "constant") -> None:  # fmt: skip
         self.eta = check_number("SSO", "eta", eta, "(0, inf)")
         if not isinstance(m, int) or m < 1:
             raise ValueError(f"SSO: m must be an integer of at least 1, got {m!r}")
@@ -178,7 +180,7 @@ class Surrogate:
         self.inner.zero_grad()
         with torch.enable_grad():
             value = self()
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
         self.counts["backwards"] += 1
         return value.detach()
 
