@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from math import sqrt
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
 
 import steepest
-from tests.oracle import papers, papers_more
+from tests.oracle import papers, papers_distance, papers_more
 from tests.oracle.problems import Linear, Problem, Quadratic, Trail, follow, gap, join
 
 STEPS = 8
@@ -141,6 +141,17 @@ def test_dog_distance() -> None:
     far = 0.5 + 0.5 / sqrt(2)
     check(steepest.DoG, {"reps_rel": 0.5, "G0": 0.0}, papers_more.dog, {"reps": 0.5, "eps": 0.0}, Linear([0], [1]),
           [1.0], [(-0.5,), (-far,), (-far - far / sqrt(3),)])  # fmt: skip
+
+
+def test_tdog() -> None:
+    """Constant gradient 1 = ℓ, T = 10, δ = ½, and a rate that takes 64 θ away: r̄ = 0.5, G' = 16; then log₊(1 + 1) = 1 + log 2
+    and 1 + 16; then r̄ is how far that was, log₊(1 + 2) and 2 + 16.
+    """
+    theta, far = log(60 * log(60) / 0.5), 0.5 + 0.5 / ((1 + log(2)) * sqrt(17))
+    rates = {"reps": 0.5, "T": 10, "delta": 0.5, "L": 1.0}
+    check(steepest.TDoG, {"reps_rel": 0.5, "delta": 0.5, "steps": 10, "bound": 1.0}, papers_distance.tamed_dog, rates,
+          Linear([0], [1]), [64 * theta * 4, 64 * theta, 64 * theta],
+          [(-0.5,), (-far,), (-far - far / ((1 + log(3)) * sqrt(18)),)])  # fmt: skip
 
 
 def test_d_adapt_sgd() -> None:
