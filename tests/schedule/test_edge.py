@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import steepest
 from steepest import landscape
-from steepest.schedule import EdgeRule, scale_lr
+from steepest.schedule import EdgeRule, edge, scale_lr
 
 Make = Callable[[Any], torch.optim.Optimizer]
 HEAVY: dict[str, Make] = {
@@ -41,10 +41,10 @@ def test_scaling() -> None:
 
 
 def test_scaling_is_two_over_the_batch_edge() -> None:
-    edge = landscape.BatchEdge(whole=3.0, noise=900.0)
+    law = landscape.BatchEdge(whole=3.0, noise=900.0)
     for rule, power in (("linear", 1.0), ("sqrt", 0.5)):
-        known = (edge.at(200) / edge.at(1000)) ** power
-        assert scale_lr(1.0, 200, 1000, rule, edge.saturation) == pytest.approx(known, rel=1e-12)
+        known = (law.at(200) / law.at(1000)) ** power
+        assert scale_lr(1.0, 200, 1000, rule, law.saturation) == pytest.approx(known, rel=1e-12)
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"rule": "log"}, "sqrt"), ({"B": 0}, "B"), ({"lr": -1.0}, "lr"),
@@ -181,6 +181,16 @@ def test_when_it_measures() -> None:
     for _ in range(31):
         rule.step()
     assert asked == [0, 1, 2, 4, 8, 10, 20, 30]
+
+
+def test_processes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one saw 3 and 27."""
+    monkeypatch.setattr(edge, "_together", lambda: True)
+    monkeypatch.setattr(edge, "_summed", lambda t: t + torch.tensor([3.0, 27.0], dtype=torch.float64))
+    monkeypatch.setattr(edge.dist, "get_world_size", lambda: 2)
+    rule = EdgeRule(HEAVY["ours"]([nn.Parameter(torch.ones(2))]), lambda: (1.0, 9.0))
+    rule.step()
+    assert (rule.low, rule.high) == (2.0, 18.0)
 
 
 @pytest.mark.parametrize("ends", [(math.nan, 1.0), (0.0, math.inf), (-2.0, -1.0), (0.0, 0.0)])

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from steepest.core.part import check_number
+from steepest.schedule.batch import _summed, _together
 from steepest.schedule.shape import whole
 
 #: Hessian of a batch, its two ends: numbers, or what ``steepest.landscape.edges`` answers
@@ -53,6 +55,14 @@ def scale_lr(lr: float, B0: float, B: float, rule: str = "linear", saturation: f
     return lr * (r if rule == "linear" else math.sqrt(r))
 
 
+def agreed(ends: list[float]) -> list[float]:
+    """The mean over all processes, the same in each."""
+    if not _together():
+        return ends
+    mean: list[float] = (_summed(torch.tensor(ends, dtype=torch.float64)) / dist.get_world_size()).tolist()
+    return mean
+
+
 class EdgeRule:
     r"""Learning rate and momentum from the two ends of the spectrum, measured now and then during the run.
 
@@ -84,8 +94,8 @@ class EdgeRule:
     Source: Polyak 1964 for the rule.  That Lanczos should feed it during the run is from Granziol, Zohren & Roberts 2022,
     arXiv:2006.09092, abstract; their learner was not at hand, so the floor, the scale, the memory and all defaults are ours.
 
-    Note: where no curvature is positive, or a measurement is not finite, learning rate and momentum stay, and ``kept``
-    counts it.
+    Note: where no curvature is positive, or a measurement is not finite, learning rate and momentum stay, and ``kept`` counts
+    it.  Under DDP every process measures its own batch, and all take the mean.
 
     Example:
         >>> x = torch.nn.Parameter(torch.ones(2))
@@ -123,7 +133,7 @@ class EdgeRule:
             low, high = self.measure()
             for name in self.cost:
                 self.cost[name] += getattr(getattr(high, "cost", None), name, 0)
-            low, high = (float(end.values[0] if hasattr(end, "errors") else end) for end in (low, high))
+            low, high = agreed([float(end.values[0] if hasattr(end, "errors") else end) for end in (low, high)])
             if math.isfinite(low) and math.isfinite(high) and high > 0:
                 self.low, self.high = low, max(high, self.forget * self.high)
                 self.apply()
