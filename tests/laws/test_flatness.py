@@ -257,7 +257,9 @@ def test_equal_noise_is_no_preconditioner() -> None:
 
 def test_noise_by_hand() -> None:
     """α = 1/2, g = (1, 1), then (2, 5): m = (1.5, 3), σ² = (1/4, 4), C g = (8, 5/4)."""
-    first, second = asked(point.InfoSAM(rho=1.0, alpha=0.5, floor=1e-12), [tensor([1, 1]), tensor([2, 5])], tensor([0, 0]))
+    first, second = asked(
+        point.InfoSAM(rho=1.0, alpha=0.5, floor=1e-12), [tensor([1, 1]), tensor([2, 5])], tensor([0, 0])
+    )
     assert torch.allclose(first, tensor([1, 1]) / math.sqrt(2))
     assert torch.allclose(second, tensor([8, 1.25]) / math.hypot(8, 1.25))
 
@@ -357,7 +359,7 @@ def test_flooding_is_the_penalty_alone(eta: float) -> None:
     p, level = nn.Parameter(X.clone()), float(curved(X)) + 1e-9
     opt = steepest.Optimizer([p], lr=eta)
     for _ in range(2):
-        opt.step(lambda: (curved(p) - level).abs() + level)
+        opt.step(lambda: steepest.nn.flood(curved(p), level))
     Delta = (descended(point.GradientPenalty(strength=1.0, ascent=eta), X) - gradient(X)) / 1.0
     assert torch.allclose(p.detach() - X, -(eta**2) * Delta, rtol=1e-9, atol=1e-15)
     assert float(Delta.norm()) > 0.1
