@@ -62,8 +62,8 @@ class SharpnessSDE:
     Note: the paper was read in its first pages only, so its theorems have no numbers here.  Expectations are exact here
     and drawn there: E u for SAM is an integral of Gaussian functions, and E u ξᵀ its derivative.  Where noise does not
     depend on x the paper's Σ + ρ (Σ̃ + Σ̃ᵀ), with Σ̃ = Cov(∇f_γ, ∇²f u), is the square of the matrix above up to ρ²; this
-    one is never indefinite.  That code divides by the length of what it names SAM's gradient without noise, which is
-    DNSAM, and lets noise grow with the step of the integrator, which is right only when that step is η.
+    one is never indefinite.  What that code calls SAM is DNSAM, and its "true" SAM is SAM; its noise grows with the step
+    of the integrator, which is right only when that step is η.
     """
 
     def __init__(self, f: Function, covariance: Tensor, method: str = "SAM", rho: float = 0.05) -> None:
