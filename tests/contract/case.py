@@ -68,6 +68,7 @@ ROWS: dict[str, Row] = {
     "FSAM": _row(lr=0.05, rho=0.1, sparsity=0.6, every=3, weight_decay=0.1, whole=_RADIUS),
     "GAM": _row(lr=0.05, rho=0.1, ascent=0.05, tilt=0.1, weight_decay=0.1, whole=_RADIUS),
     "GaLore": _row(lr=0.05, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
+    "InfoSAM": _row(lr=0.05, rho=0.1, alpha=0.6, floor=1e-4, weight_decay=0.1, whole=_RADIUS),
     "LDoG": _row(reps_rel=1e-2, weight_decay=0.1),
     "Lion": _row(lr=0.01, weight_decay=0.1),
     "LookaheadAdamW": _row(lr=0.03, k=3, whole="the clock of synchronisation is the group's"),

@@ -163,7 +163,7 @@ def _fails_at(world: World, t: int, call: int) -> Callable[[], Tensor]:
     return closure
 
 
-@law("1", "2", "3")
+@law("1", "2", "3", "4")
 def a_closure_that_raises_changes_nothing(case: Case, call: str) -> None:
     """If the closure raises at any question, the weights and the state are as before, and training goes on."""
     world, opt = start(case)

@@ -52,7 +52,7 @@ class _Spoil(torch.autograd.Function):
         return g, bad, None
 
 
-PLACES = ("loss-nan-1", "gradient-nan-1", "gradient-inf-1", "gradient-nan-2")
+PLACES = ("loss-nan-1", "gradient-nan-1", "gradient-inf-1", "gradient-nan-2", "gradient-nan-3", "gradient-nan-4")
 
 
 def _reaches(case: Case, place: str) -> bool:
@@ -200,7 +200,7 @@ def a_scaler_may_be_handed_to_the_step(case: Case) -> None:
     same(world.weights(), plain.weights())
 
 
-@law("1", "2", concerns=lambda case: case.backwards > 0)
+@law("1", "2", "3", "4", concerns=lambda case: case.backwards > 0)
 def an_overflow_skips_and_lowers_the_scale(case: Case, call: str) -> None:
     """An infinite gradient in any pass leaves weights and state alone and halves the scale; then training goes on."""
     if case.backwards < int(call):

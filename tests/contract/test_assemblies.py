@@ -17,13 +17,12 @@ from tests.contract.case import Case, Row
 from tests.contract.law import LAWS
 from tests.contract.law_fault import PLACES
 from tests.contract.table import FILES
-from tests.oracle.noise import Noise
 
 POINTS: dict[str, tuple[point.Point, int]] = {  # and how often it asks
     "SAM": (point.SAM(), 2),
     "ASAM": (point.ASAM(rho=0.1), 2),
     "VaSSO": (point.VaSSO(theta=0.4), 2),
-    "noise": (Noise(rho=0.05), 2),
+    "InfoSAM": (point.InfoSAM(rho=0.05), 2),
     "FSAM": (point.FSAM(sparsity=0.6, every=3), 2),
     "penalty": (point.GradientPenalty(), 2),
     "centred": (point.GradientPenalty(side="centred"), 3),

@@ -17,7 +17,6 @@ from steepest import direction as D
 from steepest import oracle, point
 from tests.laws.common import few, numbers, positive, streams, tensor, vectors
 from tests.laws.test_point import equal, train
-from tests.oracle.noise import Noise
 
 Make = Callable[..., Any]
 
@@ -47,6 +46,7 @@ SAME: dict[str, tuple[Make, Make]] = {
     "ASAM of radius 0": (lambda p: steepest.ASAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
     "VaSSO of radius 0": (lambda p: steepest.VaSSO(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.05, momentum=0.9)),
     "VaSSO that forgets": (lambda p: steepest.VaSSO(p, lr=0.1, theta=1.0), steepest.SAM),
+    "InfoSAM of radius 0": (lambda p: steepest.InfoSAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.05, momentum=0.9)),
     "FSAM without a mask": (lambda p: steepest.FSAM(p, sparsity=0.0), steepest.SAM),
     "FSAM of radius 0": (lambda p: steepest.FSAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
     "no penalty": (lambda p: steepest.FGR(p, strength=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
@@ -117,7 +117,7 @@ def test_adaptive_by_hand() -> None:
 
 
 POINTS: dict[str, Callable[..., point.Point]] = {
-    "SAM": point.SAM, "ASAM": point.ASAM, "VaSSO": point.VaSSO, "noise": Noise,
+    "SAM": point.SAM, "ASAM": point.ASAM, "VaSSO": point.VaSSO, "InfoSAM": point.InfoSAM,
     "FSAM": lambda **given: point.FSAM(sparsity=0.0, **given),
 }  # fmt: skip
 each = pytest.mark.parametrize("make", POINTS.values(), ids=POINTS)
@@ -248,8 +248,8 @@ def test_memory_is_stored_as_asked(codec: str) -> None:
 
 
 def test_equal_noise_is_no_preconditioner() -> None:
-    """Where ε outweighs every variance, C is a number, and preSAM is SAM."""
-    blunt = train(over_sgd(Noise(rho=0.3, floor=1e12)))[0]
+    """Where ε outweighs every variance, C is a number, and InfoSAM is SAM."""
+    blunt = train(over_sgd(point.InfoSAM(rho=0.3, floor=1e12)))[0]
     assert all(
         torch.allclose(a, b, rtol=1e-9) for a, b in zip(blunt, train(over_sgd(point.SAM(rho=0.3)))[0], strict=True)
     )
@@ -257,14 +257,16 @@ def test_equal_noise_is_no_preconditioner() -> None:
 
 def test_noise_by_hand() -> None:
     """α = 1/2, g = (1, 1), then (2, 5): m = (1.5, 3), σ² = (1/4, 4), C g = (8, 5/4)."""
-    first, second = asked(Noise(rho=1.0, alpha=0.5, floor=1e-12), [tensor([1, 1]), tensor([2, 5])], tensor([0, 0]))
+    first, second = asked(
+        point.InfoSAM(rho=1.0, alpha=0.5, floor=1e-12), [tensor([1, 1]), tensor([2, 5])], tensor([0, 0])
+    )
     assert torch.allclose(first, tensor([1, 1]) / math.sqrt(2))
     assert torch.allclose(second, tensor([8, 1.25]) / math.hypot(8, 1.25))
 
 
 def test_a_gradient_that_stays_zero_is_no_accident() -> None:
     """A unit that is dead for two steps must not poison the others."""
-    found = asked(Noise(rho=1.0), [tensor([0, 1]), tensor([0, 2]), tensor([0, 3])], tensor([0, 0]))
+    found = asked(point.InfoSAM(rho=1.0), [tensor([0, 1]), tensor([0, 2]), tensor([0, 3])], tensor([0, 0]))
     assert all(torch.equal(e, tensor([0, 1])) for e in found)
 
 
@@ -357,7 +359,7 @@ def test_flooding_is_the_penalty_alone(eta: float) -> None:
     p, level = nn.Parameter(X.clone()), float(curved(X)) + 1e-9
     opt = steepest.Optimizer([p], lr=eta)
     for _ in range(2):
-        opt.step(lambda: (curved(p) - level).abs() + level)
+        opt.step(lambda: steepest.nn.flood(curved(p), level))
     Delta = (descended(point.GradientPenalty(strength=1.0, ascent=eta), X) - gradient(X)) / 1.0
     assert torch.allclose(p.detach() - X, -(eta**2) * Delta, rtol=1e-9, atol=1e-15)
     assert float(Delta.norm()) > 0.1

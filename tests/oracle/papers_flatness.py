@@ -57,9 +57,9 @@ def vasso(f: Problem, x: Vector, etas: Rates, rho: float = 0.05, theta: float = 
     return asks_at(lean, f, x, etas, **move)
 
 
-def noise_sam(f: Problem, x: Vector, etas: Rates, rho: float = 0.05, alpha: float = 0.9, eps: float = 1e-12,
+def info_sam(f: Problem, x: Vector, etas: Rates, rho: float = 0.05, alpha: float = 0.9, eps: float = 1e-12,
              **move: float) -> Path:  # fmt: skip
-    """arXiv:2501.06603, on the objective: ρ C g / ‖C g‖, with C = 1 / ((m - g)² + ε) here, m an average; C = 1 at first."""
+    """arXiv:2501.06603 as in its authors' code: ρ C g / ‖C g‖, C = 1 / ((m - g)² + ε) with m an average; C = 1 at first."""
     ms: list[Vector] = []
 
     def lean(g: Vector, x: Vector) -> Vector:

@@ -8,7 +8,6 @@ import steepest
 from steepest import direction as D
 from steepest import point
 from tests.oracle import papers_flatness as papers
-from tests.oracle.noise import Noise
 from tests.oracle.problems import Quadratic
 from tests.oracle.rows import Row
 
@@ -18,17 +17,14 @@ def pre_sam(params: Any, **options: Any) -> steepest.Optimizer:
     return steepest.Optimizer(params, direction=D.Momentum(momentum=0.8), point=point.PreSAM(rho=0.3), **options)
 
 
-def noise_sam(params: Any, **options: Any) -> steepest.Optimizer:
-    """preSAM on its objective, with a C that remembers."""
-    return steepest.Optimizer(params, point=Noise(rho=0.3, alpha=0.6, floor=1e-4), **options)
-
-
 MOVE = {"momentum": 0.8, "weight_decay": 0.1}
 TERMS = {"mu": 0.8, "lam": 0.1}
 
 ROWS: list[Row] = [
     Row(pre_sam, papers.sam, {}, {"rho": 0.3, "mu": 0.8}),
-    Row(noise_sam, papers.noise_sam, {}, {"rho": 0.3, "alpha": 0.6, "eps": 1e-4}),
+    Row("InfoSAM", papers.info_sam, {"rho": 0.3, "alpha": 0.6, "floor": 1e-4, **MOVE},
+        {"rho": 0.3, "alpha": 0.6, "eps": 1e-4, **TERMS}),
+    Row("InfoSAM", papers.info_sam, {"floor": 1e-6, "momentum": 0.0}, {"eps": 1e-6}),
     Row("ASAM", papers.asam, {"rho": 0.6, **MOVE}, {"rho": 0.6, **TERMS}),
     Row("ASAM", papers.asam, {"offset": 0.3, "momentum": 0.0}, {"eta": 0.3}),
     Row("VaSSO", papers.vasso, {"rho": 0.3, "theta": 0.4, **MOVE}, {"rho": 0.3, "theta": 0.4, **TERMS}),

@@ -16,7 +16,8 @@ from torch import nn
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
 from steepest.claims.tasks import Fit, Task, digits, fit, sgd
-from steepest.claims.wronglabels import accuracy, best_of
+from steepest.claims.wronglabels import accuracy, best_of, wrong_labels
+from steepest.landscape import Loss, sam_sharpness
 
 RHOS = (0.05, 0.1, 0.2)
 
@@ -66,6 +67,25 @@ def label_noise(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [Dots("accuracy on clean images, one line a seed", "per cent", columns)])
 
 
+def sharpness(fast: bool, control: bool) -> Measured:
+    """How much the loss of all training images rises at the worst point nearby, SAM over SGD."""
+    seeds, epochs, task = (1, 20, wrong_labels(0.4)) if fast else (5, 40, wrong_labels(0.4))
+    rho, (x, y) = 0.1, task.train
+
+    def rise(radius: float, seed: int) -> float:
+        run = fit(task, lambda p: steepest.SAM(p, lr=0.05, rho=radius), seed, epochs * task.epoch)
+        return sam_sharpness(Loss(run.model, lambda: task.loss(run.model(x), y)), rho).value
+
+    sam = [rise(0.0 if control else rho, seed) for seed in range(seeds)]
+    plain = [rise(0.0, seed) for seed in range(seeds)]
+    ratios = [a / b for a, b in zip(sam, plain, strict=True)]
+    numbers = {"ratio_worst": max(ratios), "ratio": statistics.median(ratios), "sam": statistics.median(sam),
+               "sgd": statistics.median(plain)}  # fmt: skip
+    panel = Dots("rise of the loss at the worst point nearby, one line a seed", "L(x + e) - L(x)",
+                 {"SAM": sam, "SGD": plain}, log="y")  # fmt: skip
+    return Measured(numbers, [panel])
+
+
 CLAIMS = (
     Claim(
         name="sam-flatter",
@@ -91,5 +111,18 @@ CLAIMS = (
         seeds=5,
         minutes=1.5,
         untested="CIFAR; comparison with methods made for label noise.",
+    ),
+    Claim(
+        name="sam-less-sharp",
+        sentence="SAM minimises sharpness: where it ends the loss rises less at the worst point nearby than where SGD ends.",
+        source=Source("foret2021sam", "abstract"),
+        methods=("SAM",),
+        bounds=(Bound("ratio_worst", "<", 1.0, "L(x + e) - L(x) at radius 0.1 relative to SGD's, 40 % random labels, worst "
+                      "seed"),),
+        experiment=sharpness,
+        control="ρ = 0",
+        seeds=5,
+        minutes=0.5,
+        untested="Other radii; the worst point by more than one step of ascent.",
     ),
 )  # fmt: skip

