@@ -1,12 +1,16 @@
 """How fast is a step?  Ratios against torch's fused AdamW, both timed in turn in one process.
 
-    python benchmarks/speed.py [--rounds N] [--out docs/results/speed.json]
+    python benchmarks/speed.py [--parts one,gpt2,small,variants,first] [--rounds N] [--out docs/results/speed.json]
+    python benchmarks/speed.py --table
 
 Three lists of parameters: one tensor of 50 million elements, GPT-2 small's 148 tensors, and a model of 60 small tensors
 with 300 thousand parameters.  *Rate* is necessary bytes per second (each input read once, each output written once)
 relative to fused AdamW's; *time* is the time of a step relative to fused AdamW's.  Both are medians over rounds in which
 the two take turns.  First steps are taken in fresh processes, with an empty and with a filled cache of compiled loops;
 state is allocated before the clock starts.
+
+A run adds what it measured to the file and leaves there what earlier runs did: a noisy machine is measured several times,
+and ``--table`` shows medians over runs, with the lowest and the highest.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +70,30 @@ def race(make: Any, shapes: Shapes, rounds: int) -> tuple[float, float]:
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
-def first_step(name: str, lift: str) -> float:
+def first_step(name: str) -> float:
     """Seconds of a first step on GPT-2 small's list, allocation of state taken off (run in a fresh process)."""
-    opt = getattr(steepest, name)(parameters(LISTS["gpt2"]), lift=lift)
+    opt = getattr(steepest, name)(parameters(LISTS["gpt2"]))
     opt._make_state()
     return seconds(opt)
 
 
-def first_steps(name: str, lift: str) -> dict[str, float]:
+def first_steps(name: str) -> dict[str, float]:
     """With an empty and with a filled cache."""
     with tempfile.TemporaryDirectory() as cache:
-        call = [sys.executable, __file__, "--first", name, "--lift", lift]
+        call = [sys.executable, __file__, "--first", name]
         environment = {**os.environ, "STEEPEST_CACHE": cache}
         runs = [subprocess.run(call, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
     return {"cold": float(runs[0].stdout.split()[-1]), "warm": float(runs[1].stdout.split()[-1])}
+
+
+def without_a_compiler() -> str:
+    """The race of AdamW's fallback, in a process of its own."""
+    code = ("import sys, warnings; sys.path.insert(0, 'benchmarks'); warnings.simplefilter('ignore'); "
+            "import speed, steepest; print(*speed.race(steepest.AdamW, speed.LISTS['gpt2'], 7))")  # fmt: skip
+    environment = {**os.environ, "CC": "no-such-compiler"}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def kernels_under_schedule() -> dict[str, int]:
@@ -105,43 +121,73 @@ def state_bytes() -> dict[str, float]:
     return found
 
 
+VARIANTS: dict[str, dict[str, str]] = {
+    "eager": {"lift": "eager"}, "bfloat16": {"codec": "bfloat16"}, "int8": {"codec": "int8"}, "skip": {"nonfinite": "skip"},
+}  # fmt: skip
+Found = tuple[str, dict[str, float]]
+
+
+def found(row: str, base: float, ours: float, necessary: int | None = None) -> Found:
+    """One measurement as it is kept."""
+    numbers = {"fused_ms": base * 1e3, "ms": ours * 1e3, "time": ours / base}
+    return row, numbers | ({"rate": necessary / 28 * base / ours} if necessary else {})
+
+
+def measure(parts: list[str], rounds: int) -> Iterator[Found]:
+    """One row after the other."""
+    for where in (part for part in parts if part in LISTS):
+        for name, necessary in NECESSARY.items():
+            base, ours = race(getattr(steepest, name), LISTS[where], rounds * (20 if where == "small" else 1))
+            yield found(f"{where}/{name}", base, ours, necessary)
+    if "variants" in parts:
+        base, ours = map(float, without_a_compiler().split()[-2:])
+        yield found("gpt2/AdamW, pieces (no compiler)", base, ours)
+        for label, options in VARIANTS.items():
+            base, ours = race(partial(steepest.AdamW, **options), LISTS["gpt2"], rounds)
+            yield found(f"gpt2/AdamW, {label}", base, ours)
+    for name in ("AdamW", "ADOPT", "CAdamW") if "first" in parts else ():
+        yield f"first/{name}", first_steps(name)
+
+
+def table(rows: dict[str, dict[str, list[float]]]) -> None:
+    """Medians over runs, as the documentation shows them."""
+
+    def text(values: list[float]) -> str:
+        middle = f"{statistics.median(values):.2f}"
+        return f"{middle} ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else middle
+
+    called = {"one": "one of 50 million", "gpt2": "GPT-2 small's 148", "small": "60 small, 300 thousand in all"}
+    for row, numbers in rows.items():
+        where, name = row.split("/")
+        if where == "first":
+            print(f"| {name} | {text(numbers['cold'])} | {text(numbers['warm'])} |")
+        else:
+            bytes_moved = NECESSARY.get(name, "")
+            rate = text(numbers["rate"]) if "rate" in numbers else ""
+            print(f"| {called[where]} | {name} | {bytes_moved} | {text(numbers['time'])} | {rate} |")
+
+
 def main() -> None:
-    """Measure everything and write one json file."""
+    """Measure what was asked for and add it to one json file."""
     options = argparse.ArgumentParser()
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--out", type=Path, default=Path("docs/results/speed.json"))
+    options.add_argument("--parts", default="one,gpt2,small,variants,first")
+    options.add_argument("--table", action="store_true")
     options.add_argument("--first")
-    options.add_argument("--lift", default="auto")
-    options.add_argument("--lists", default="one,gpt2,small")
     chosen = options.parse_args()
     if chosen.first:
-        print(first_step(chosen.first, chosen.lift))
+        print(first_step(chosen.first))
         return
-    rows: dict[str, Any] = {}
-    for where in chosen.lists.split(","):
-        rounds = chosen.rounds * (20 if where == "small" else 1)
-        for name, necessary in NECESSARY.items():
-            base, ours = race(getattr(steepest, name), LISTS[where], rounds)
-            rows[f"{where}/{name}"] = {"fused_ms": base * 1e3, "ms": ours * 1e3, "time": ours / base,
-                                       "rate": necessary / 28 * base / ours}  # fmt: skip
-            print(f"{where:6s} {name:10s} {ours / base:5.2f} of the time, {rows[f'{where}/{name}']['rate']:5.2f} of the "
-                  f"rate (fused {base * 1e3:.3f} ms)", flush=True)  # fmt: skip
-    variants = {"pieces (no compiler)": {"CC": "no-such-compiler"}, "eager": {}, "bfloat16": {}, "int8": {},
-                "skip": {}}  # fmt: skip
-    for label, environment in variants.items():
-        code = ("import sys; sys.path.insert(0, 'benchmarks'); import speed, steepest, warnings; "
-                "warnings.simplefilter('ignore'); "
-                f"kw = {{'eager': dict(lift='eager'), 'bfloat16': dict(codec='bfloat16'), 'int8': dict(codec='int8'), "
-                f"'skip': dict(nonfinite='skip')}}.get({label!r}, {{}}); "
-                "a, b = speed.race(lambda ps: steepest.AdamW(ps, **kw), speed.LISTS['gpt2'], 7); print(a, b)")  # fmt: skip
-        made = subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True,
-                              text=True, check=True)  # fmt: skip
-        base, ours = map(float, made.stdout.split()[-2:])
-        rows[f"gpt2/AdamW, {label}"] = {"fused_ms": base * 1e3, "ms": ours * 1e3, "time": ours / base}
-        print(f"gpt2   AdamW, {label}: {ours / base:5.2f} of the time", flush=True)
-    result = {
-        "rows": rows,
-        "first_step_seconds": {name: first_steps(name, "auto") for name in ("AdamW", "ADOPT", "CAdamW")},
+    kept: dict[str, Any] = json.loads(chosen.out.read_text()) if chosen.out.is_file() else {"rows": {}}
+    if chosen.table:
+        table(kept["rows"])
+        return
+    for row, numbers in measure(chosen.parts.split(","), chosen.rounds):
+        print(f"{row:35s}", *(f"{name} {value:.3f}" for name, value in numbers.items()), flush=True)
+        for name, value in numbers.items():
+            kept["rows"].setdefault(row, {}).setdefault(name, []).append(float(f"{value:.4g}"))
+    kept |= {
         "kernels": kernels_under_schedule(),
         "state_bytes": state_bytes(),
         "machine": {"cpu": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
@@ -149,8 +195,7 @@ def main() -> None:
         "command": "python benchmarks/speed.py",
     }  # fmt: skip
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps({k: v for k, v in result.items() if k != "rows"}, indent=1))
+    chosen.out.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from steepest import Optimizer, methods
+from steepest.claims import CLAIMS, recorded
 from steepest.core import part
 
 project = "steepest"
@@ -63,6 +64,25 @@ class Methods(SphinxDirective):
         return self.parse_text_to_nodes(table)
 
 
+class Record(SphinxDirective):
+    """The table of claims, with what the full profile gave when it was last run."""
+
+    def run(self) -> list[nodes.Node]:
+        """One row a claim."""
+        rows, on_record = (
+            ["* - claim", "  - what the paper says", "  - verdict", "  - measured"],
+            recorded()["verdicts"],
+        )
+        for claim in CLAIMS.values():
+            seen = on_record.get(claim.name, {"verdict": "not on record", "numbers": {}})
+            measured = "; ".join(f"{bound.words}: {seen['numbers'][bound.number]:.3g}, wanted {bound.relation} {bound.limit:g}"
+                                 for bound in claim.bounds if bound.number in seen["numbers"])  # fmt: skip
+            cells = [re.sub(r"([*`|_\\])", r"\\\1", text) for text in (claim.sentence, seen["verdict"], measured)]
+            rows += [f"* - ``{claim.name}``", *(f"  - {cell}" for cell in cells)]
+        table = ".. list-table::\n   :header-rows: 1\n\n" + "\n".join("   " + row for row in rows)
+        return self.parse_text_to_nodes(table)
+
+
 def bars(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """|x| in a docstring is an absolute value and not a substitution."""
     lines[:] = [re.sub(r"(?<![\\`])\|(\w+)\|", r"\|\1\|", line) for line in lines]
@@ -79,6 +99,7 @@ def declared(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options:
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.add_directive("methods", Methods)
+    app.add_directive("record", Record)
     app.connect("autodoc-skip-member", declared)
     app.connect("autodoc-process-docstring", bars)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))

@@ -77,6 +77,9 @@ WRONG = [
     ("bench extra", "extra", ""),
     ("bensh", "bensh", "bench"),
     ("list --area adaptiv", "'adaptiv'", "did you mean 'adaptive'"),
+    ("list --evidence hold", "'hold'", "did you mean 'held'"),
+    ("list --max-bytes few", "'few'", "--max-bytes 4"),
+    ("list --max-cost -1", "'-1'", "from 0"),
     ("claims adopt-any-beta", "'adopt-any-beta'", "did you mean 'adopt-any-beta2'"),
     ("claims adopt-any-beta2 --out own_workload.py", "own_workload.py", "give a folder"),
 ]
@@ -162,6 +165,31 @@ def test_list_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) ->
     sam = next(row for row in rows if row["name"] == "SAM")
     assert (sam["forwards"], sam["backwards"]) == (2, 2)
     assert "sam-flatter" in sam["claims"]
+    assert sam["verdicts"]["sam-flatter"] == "held"
+    assert "→ sam-flatter: held" in said
+
+
+def listed(capsys: pytest.CaptureFixture[str], *line: str) -> set[str]:
+    """The names that ``steepest list`` gives."""
+    assert call("list", "--json", *line) == 0
+    return {row["name"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_list_by_evidence_bytes_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    everything, on_record = set(steepest.methods), claims.recorded()["verdicts"]
+    assert listed(capsys, "--max-bytes", "4") == {m.name for m in steepest.methods.values() if m.state_bytes <= 4}
+    plain, twice = listed(capsys, "--max-cost", "3"), listed(capsys, "--max-cost", "6")
+    assert "AdamW" in plain
+    assert "SAM" in twice - plain
+    assert "GAM" in everything - twice
+    some, none = listed(capsys, "--evidence", "any"), listed(capsys, "--evidence", "none")
+    assert (some | none, some & none) == (everything, set())
+    for word in ("held", "not-held"):
+        having = {name for name in everything for claim in claims.about(name)
+                  if on_record.get(claim, {}).get("verdict") == word.replace("-", " ")}  # fmt: skip
+        assert listed(capsys, "--evidence", word) == having
+    assert listed(capsys, "--evidence", "held", "--max-bytes", "4", "--area", "flatness") >= {"SAM", "ASAM"}
+    assert listed(capsys, "--max-bytes", "0", "--area", "flatness") == set()
 
 
 def test_claims_are_run_told_and_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from typing import Annotated, Any
 import steepest
 
 EXTRA = ("typer", "rich", "sklearn", "matplotlib", "jinja2")
+EVIDENCE = ("held", "not-held", "not-tested", "any", "none")
+COLOURS = {"held": "green", "not held": "red", "not tested": "yellow"}
 GET_EXTRA = 'the command line needs {missing}: pip install "steepest[bench]"'
 
 try:
@@ -169,42 +171,76 @@ steepest.bench.Problem.
 @app.command(name="list")
 def list_methods(
     area: Annotated[str | None, typer.Option(help="Only methods of this area.")] = None,
+    evidence: Annotated[
+        str | None, typer.Option(help="Only methods with a claim on record: held, not-held, not-tested, any; or none.")
+    ] = None,
+    max_bytes: Annotated[
+        float | None,
+        typer.Option(
+            parser=_number(float, 0, 1e6, "--max-bytes 4"), metavar="B", help="At most so much state a parameter."
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(
+            parser=_number(float, 0, 1e6, "--max-cost 3"),
+            metavar="K",
+            help="At most so many gradient-equivalents a step; 3 are one forward and one backward.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """All methods: what they cost in memory and passes, and which claims are their evidence."""
+    """All methods: what they cost in memory and passes, and which claims are their evidence, with the verdict."""
     _need_extra()
     from steepest.bench.errors import unknown
-    from steepest.claims import about
+    from steepest.claims import about, recorded
 
-    rows = list(steepest.methods.values())
-    areas = sorted({m.area for m in rows})
-    if area is not None and area not in areas:
-        raise unknown("area", area, areas, f"give one of {', '.join(areas)}")
-    rows = sorted((m for m in rows if area in (None, m.area)), key=lambda m: (m.area, m.name))
-    evidence = {m.name: sorted({*m.claims, *about(m.name)}) for m in rows}
+    areas = sorted({m.area for m in steepest.methods.values()})
+    for name, value, allowed in (("area", area, areas), ("evidence", evidence, EVIDENCE)):
+        if value is not None and value not in allowed:
+            raise unknown(name, value, allowed, f"give one of {', '.join(allowed)}")
+    on_record = recorded()["verdicts"]
+    verdicts = {m.name: {name: on_record.get(name, {}).get("verdict", "not on record")
+                for name in sorted({*m.claims, *about(m.name)})} for m in steepest.methods.values()}  # fmt: skip
+    cost = {m.name: m.forwards + 2.0 * m.backwards for m in steepest.methods.values()}
+    rows = sorted(
+        (m for m in steepest.methods.values()
+         if area in (None, m.area) and (max_bytes is None or m.state_bytes <= max_bytes)
+         and (max_cost is None or cost[m.name] <= max_cost) and _matches(evidence, verdicts[m.name])),
+        key=lambda m: (m.area, m.name),
+    )  # fmt: skip
     if as_json:
         keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "space")
-        full = [{key: getattr(m, key) for key in keys} | {"claims": evidence[m.name]} for m in rows]
-        print(json.dumps(full, indent=1, default=dict))
+        more = {m.name: {"gradient_equivalents": cost[m.name], "claims": [*verdicts[m.name]], "verdicts": verdicts[m.name]}
+                for m in rows}  # fmt: skip
+        print(json.dumps([{key: getattr(m, key) for key in keys} | more[m.name] for m in rows], indent=1, default=dict))
         return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("method", no_wrap=True)
     table.add_column("B/param", justify="right", no_wrap=True)
     table.add_column("extra passes", no_wrap=True)
-    table.add_column("what it is (→ claims that test it)", overflow="fold")
+    table.add_column("what it is (→ claims that test it, with the verdict)", overflow="fold")
     for i, m in enumerate(rows):
         if i == 0 or rows[i - 1].area != m.area:
             table.add_row(f"[cyan]{m.area}[/]")
-        proof = (f"\n→ {', '.join(evidence[m.name])}" if evidence[m.name] else "", "green")
-        passes, told = _extra(m.forwards, m.backwards), Text.assemble(m.summary, proof)
-        table.add_row(f"  {m.name}", f"{m.state_bytes:g}", passes, told)
+        proof = [(f"\n→ {name}: {verdict}", COLOURS.get(verdict, "dim")) for name, verdict in verdicts[m.name].items()]
+        table.add_row(
+            f"  {m.name}", f"{m.state_bytes:g}", _extra(m.forwards, m.backwards), Text.assemble(m.summary, *proof)
+        )
     console = Console()
     console.print(table)
     console.print(
-        f"{len(rows)} methods; B/param: bytes of optimizer state per float32 parameter. "
+        f"{len(rows)} of {len(steepest.methods)} methods; B/param: bytes of optimizer state per float32 parameter. "
         "Torch's own take part in a bench as torch.AdamW, torch.SGD, …",
         style="dim",
     )
+
+
+def _matches(evidence: str | None, verdicts: dict[str, str]) -> bool:
+    """Whether a method has the evidence asked for."""
+    if evidence in ("any", "none"):
+        return bool(verdicts) == (evidence == "any")
+    return evidence is None or evidence.replace("-", " ") in verdicts.values()
 
 
 def _extra(forwards: float, backwards: float) -> str:
@@ -234,18 +270,17 @@ def run_claims(
     except OSError as error:
         raise UsageError(f"--out {str(out)!r} cannot be written ({error.strerror}); give a folder that can") from error
     console = Console()
-    style = {"held": "green", "not held": "red", "not tested": "yellow"}
     verdicts = []
     for name in names or claims.CLAIMS:
         with console.status(f"{name}: {claims.CLAIMS[name].sentence}"):
             verdicts += claims.run([name], fast=fast, out=out)
         v = verdicts[-1]
         console.print(
-            Text.assemble((f"{v.verdict:<10}", style[v.verdict]), f" {name}", (f" ({v.seconds:.0f} s)", "dim"))
+            Text.assemble((f"{v.verdict:<10}", COLOURS[v.verdict]), f" {name}", (f" ({v.seconds:.0f} s)", "dim"))
         )
         console.print(Padding(Text(v.reason, style="dim"), (0, 0, 0, 11)))
     page = claims.report(verdicts, out)
-    counts = ", ".join(f"{sum(v.verdict == word for v in verdicts)} {word}" for word in style)
+    counts = ", ".join(f"{sum(v.verdict == word for v in verdicts)} {word}" for word in COLOURS)
     console.print(f"{counts}. Report: {page}", highlight=False, soft_wrap=True)
 
 

@@ -142,6 +142,23 @@ def test_without_a_target_the_references_median_end_is_the_target() -> None:
     assert a.cells["w", "Quick"].reached == 2
 
 
+def test_what_tuning_gives() -> None:
+    """Per trial: 1 for the fastest of anybody, 0 for a miss; then the best of k, expected, and the mean over workloads."""
+    a = answer({REFERENCE: SLOW[:2], "Quick": SLOW[:2], "Untunable": SLOW[:2]}, tune=2)
+    a.results.trials.update({
+        ("w0", REFERENCE): [record(60), record(None)],
+        ("w0", "Quick"): [record(150), record(240)],  # 2.5 and 4 times the fastest
+        ("w1", REFERENCE): [record(None), record(None)],
+        ("w1", "Quick"): [record(None), record(None)],  # nobody arrives, so nobody is best at it
+    })  # fmt: skip
+    assert a.tuning == {REFERENCE: [0.25, 0.5], "Quick": [0.125, 0.25]}
+    page = report.render(a, [])
+    assert "What tuning gives" in page
+    assert page.count("<svg") == 2 + 3
+    ElementTree.fromstring(figures.svg(figures.tuning(a)))
+    assert "What tuning gives" not in report.render(answer({REFERENCE: SLOW, "Quick": SLOW}), [])
+
+
 @pytest.mark.parametrize(
     ("x", "text"), [(float("inf"), "∞"), (None, "–"), (1234.0, "1,234"), (0.0123456, "0.0123"), (3.0, "3")]
 )

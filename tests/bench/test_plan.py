@@ -45,6 +45,7 @@ def test_tuning_picks_the_best_trial_and_runs_it_on_seeds_it_has_not_seen(
     assert len(tried) == 2 * 5
     assert len(told) == 2 * 2
     assert plan.count(asked) == len(tried) + len(told)
+    assert {pair: len(records) for pair, records in results.trials.items()} == {(tiny, m): 5 for m in asked.methods}
     with Store(asked.out) as store:
         for method in asked.methods:
             runs = [r for r in tried if r.method == method]

@@ -103,3 +103,11 @@ def test_profile_score_is_the_area_under_the_profile() -> None:
     assert stats.profile_score(ratios["a"]) == pytest.approx(area, abs=1e-3)
     assert stats.profile_score({"w": 1.0}) == 1.0
     assert stats.profile_score({"w": stats.R_MAX, "v": INF}) == 0.0
+
+
+def test_the_best_of_k_is_the_mean_over_all_choices() -> None:
+    scores = [0.3, 0.0, 0.9, 0.9, 0.1]
+    for k in range(1, 6):
+        drawn = [max(c) for c in itertools.combinations(scores, k)]
+        assert stats.best_of(scores, k) == pytest.approx(sum(drawn) / len(drawn))
+    assert stats.best_of(scores, 9) == 0.9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,26 @@ def test_run_keeps_what_it_has(tmp_path: Path) -> None:
     assert recorded(tmp_path / "verdicts.json")["verdicts"]["b"]["numbers"] == {"x": 0.333333}
     with pytest.raises(KeyError, match="no claim is called 'c'"):
         claims.run(["c"], claims=index)
+
+
+def test_writers_of_one_record_lose_nothing(tmp_path: Path) -> None:
+    """Sixteen at once: each finds its own verdict in the end, and no draft is left."""
+    record = tmp_path / "verdicts.json"
+    verdict = judge(made(0.5, 2.0), fast=True)
+    names = [f"claim-{i}" for i in range(16)]
+    with ThreadPoolExecutor(16) as crowd:
+        list(crowd.map(lambda name: keep(record, [replace(verdict, claim=name)], "at once"), names))
+    assert set(recorded(record)["verdicts"]) == set(names)
+    assert [file.name for file in tmp_path.iterdir()] == ["verdicts.json"]
+
+
+def test_a_record_follows_the_index(tmp_path: Path) -> None:
+    record = tmp_path / "verdicts.json"
+    verdict = judge(made(0.5, 2.0), fast=True)
+    for name in ("gone", "b", "a"):
+        keep(record, [replace(verdict, claim=name)], "once")
+    keep(record, [replace(verdict, claim="c")], "again", ["a", "b", "c", "d"])
+    assert list(recorded(record)["verdicts"]) == ["a", "b", "c"]
 
 
 def test_the_page_holds_everything(tmp_path: Path) -> None:

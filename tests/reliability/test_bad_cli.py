@@ -78,6 +78,7 @@ LINES = {
     "bench --tune 1.5": "whole number", "bench --jobs 99999": "1024", "bench -m": "-m", "bench --out": "--out",
     "bench --quikc": "--quick", "bench --resum": "--resume", "bench -m torch.": "did you mean", "bench -m SAM,,samm": "'SAM'",
     "list --jsn": "--json", "list x": "x", "list --area": "--area", "list --area flat": "did you mean 'flatness'",
+    "list --evidence": "--evidence", "list --max-bytes nan": "number", "list --max-cost": "--max-cost",
     "claims --fst": "--fast", "claims --out": "--out", "claims adopt-any-beta": "did you mean",
     "claims --out a_file": "give a folder", "claims --out a_file/below": "give a folder", "--verison": "--version",
     "Bench": "'bench'", "claim": "'claims'",

@@ -17,6 +17,7 @@ from steepest.bench.contestants import REFERENCE
 from steepest.bench.plan import Results, final_loss
 from steepest.bench.stats import (
     LEVEL,
+    best_of,
     holm,
     log_ratio,
     mean_ratio,
@@ -158,6 +159,25 @@ class Answer:
                 )
             )
         return sorted(rows, key=lambda s: (-s.score, -s.reached, s.ratio["ge"]))
+
+    @cached_property
+    def tuning(self) -> dict[str, list[float]]:
+        """Score after 1, 2, … trials, for methods that have something to tune: what so much tuning gives on average.
+
+        A trial scores as a method does in the profile: 1 for the shortest time that any trial of any method needed on
+        that workload, 0 from R_MAX times as long. The best of k trials is expected over all choices of k, and the mean is
+        over workloads.
+        """
+        scores: dict[str, list[list[float]]] = {}
+        for w in self.workloads:
+            tried = {m: records for (where, m), records in self.results.trials.items() if where == w}
+            times = {f"{m} {i}": {w: time_to(r.curve, self.targets[w], "ge", self.budgets[w])}
+                     for m, records in tried.items() for i, r in enumerate(records)}  # fmt: skip
+            relative = ratios_to_best(times)
+            for m, records in tried.items():
+                scores.setdefault(m, []).append([profile_score(relative[f"{m} {i}"]) for i in range(len(records))])
+        counts = range(1, self.settings.tune + 1)
+        return {m: [sum(best_of(row, k) for row in rows) / len(rows) for k in counts] for m, rows in scores.items()}
 
     def standing(self, method: str) -> Standing:
         """The standing of one method."""

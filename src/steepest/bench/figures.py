@@ -157,6 +157,24 @@ def profiles(answer: Answer) -> Figure:
     return figure
 
 
+def tuning(answer: Answer) -> Figure:
+    """What does tuning give, and how much of it is needed? The expected score of the best of so many trials."""
+    colour, most = colours(answer), answer.settings.tune
+    with _page(5.6, 3.5) as (figure, ax):
+        for m, scores in answer.tuning.items():
+            ax.plot(range(1, most + 1), scores, color=colour[m], lw=1.9, ls="--" if m == REFERENCE else "-", label=m,
+                    marker="o" if most < 8 else "", ms=4.5)  # fmt: skip
+        if most > 8:
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            ax.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        ax.set(xlim=(1, most), ylim=(-0.03, 1.05), title="Score and tuning", xlabel="trials", ylabel="expected score")
+    return figure
+
+
 def ratios(answer: Answer) -> Figure:
     """Where is a method faster than the reference, and where slower? One dot a workload; a miss lies at the edge."""
     colour = colours(answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steepest.bench import contestants
@@ -55,11 +55,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Results:
-    """All records, by (workload, method, seed), and the hyper-parameters that tuning chose."""
+    """All records, by (workload, method, seed), the hyper-parameters that tuning chose, and the trials before."""
 
     settings: Settings
     records: dict[tuple[str, str, int], Record]
     chosen: dict[tuple[str, str], Hyper]
+    trials: dict[tuple[str, str], list[Record]] = field(default_factory=dict)
 
 
 DEFAULT_METHODS = (REFERENCE, "ADOPT", "Lion", "SAM", "PoNoS", "DoG")  # one of each kind
@@ -187,4 +188,5 @@ def bench(settings: Settings, listen: Listener) -> Results:
         final = reported(settings, chosen)
         complete(final)
         records = {(run.workload, run.method, run.seed): store.get(run) for run in final}
-    return Results(settings, {key: r for key, r in records.items() if r is not None}, chosen)
+        tried = {pair: [r for run in runs if (r := store.get(run)) is not None] for pair, runs in tuning.items()}
+    return Results(settings, {key: r for key, r in records.items() if r is not None}, chosen, tried)

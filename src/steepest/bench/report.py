@@ -64,6 +64,7 @@ def render(answer: Answer, arguments: Sequence[str]) -> str:
         curves=[Markup(figures.svg(figures.curves(answer, w))) for w in answer.workloads],
         ratios=Markup(figures.svg(figures.ratios(answer))) if len(answer.methods) > 1 else "",
         profile=Markup(figures.svg(figures.profiles(answer))),
+        tuning=Markup(figures.svg(figures.tuning(answer))) if s.tune > 1 and answer.tuning else "",
         settings=_settings(answer),
         troubles=_troubles(answer),
         rules=f"tuned, {s.tune} random trials a method and workload" if s.tune else "untouched defaults",

@@ -115,3 +115,17 @@ def profile(ratios: Mapping[str, float], at: Sequence[float]) -> list[float]:
 def profile_score(ratios: Mapping[str, float]) -> float:
     """The area under the profile from 1 to R_MAX, between 0 (never near the best) and 1 (always the best)."""
     return statistics.fmean(max(0.0, R_MAX - r) / (R_MAX - 1) for r in ratios.values()) if ratios else 0.0
+
+
+def best_of(scores: Sequence[float], k: int) -> float:
+    """The expected best of k different scores, drawn at random: what k trials would have given, on average.
+
+    All subsets of size k are equally likely; the i-th lowest of n scores is the best of C(i − 1, k − 1) of them. This is
+    the curve of Dodge et al. 2019 (Show Your Work, section 3), without replacement. From n on it is the best there is.
+
+    Example:
+        >>> [best_of([0.0, 1.0, 0.5], k) for k in (1, 2, 3)]
+        [0.5, 0.8333333333333334, 1.0]
+    """
+    n, k = len(scores), min(k, len(scores))
+    return sum(s * math.comb(i, k - 1) for i, s in enumerate(sorted(scores))) / math.comb(n, k)

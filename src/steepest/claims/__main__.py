@@ -8,10 +8,9 @@ The folder gets the page of what was run. A claim that is no longer there leaves
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from steepest.claims import CLAIMS, recorded, report, run
+from steepest.claims import CLAIMS, report, run
 from steepest.claims.record import RECORDED, keep
 
 
@@ -25,11 +24,8 @@ def main() -> None:
     names = given.names or list(CLAIMS)
     for i, name in enumerate(names):
         verdicts += run([name])
-        keep(RECORDED, verdicts[-1:], "python -m steepest.claims")
+        keep(RECORDED, verdicts[-1:], "python -m steepest.claims", CLAIMS)
         print(f"{i + 1}/{len(names)} {name}: {verdicts[-1].verdict} ({verdicts[-1].seconds:.0f} s)", flush=True)
-    content = recorded()
-    content["verdicts"] = {name: content["verdicts"][name] for name in CLAIMS if name in content["verdicts"]}
-    RECORDED.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if given.out:
         print(report(verdicts, given.out))
 

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -19,6 +21,11 @@ import torch
 from steepest.claims.base import Claim, Verdict, judge
 from steepest.claims.index import CLAIMS
 from steepest.claims.pictures import draw
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes that write one record at once are not kept apart there
+    fcntl = None  # type: ignore[assignment]
 
 RECORDED = Path(__file__).with_name("recorded.json")
 Progress = Callable[[str, int, int], None]
@@ -74,21 +81,45 @@ def plain(verdict: Verdict) -> dict[str, Any]:
     return record | {"seconds": round(verdict.seconds, 1)}
 
 
-def keep(path: Path, verdicts: Sequence[Verdict], command: str) -> None:
-    """Add verdicts to a record, in the place of older ones of the same claims; whole or not at all."""
+def keep(path: Path, verdicts: Sequence[Verdict], command: str, index: Iterable[str] | None = None) -> None:
+    """Add verdicts to a record, in the place of older ones of the same claims; whole or not at all.
+
+    With an index the record is put into its order, and what the index does not have leaves. Processes that write one
+    record at the same time wait for each other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = json.loads(path.read_text(encoding="utf-8"))["verdicts"] if path.is_file() else {}
     date = datetime.now().astimezone().strftime("%Y-%m-%d")
     new = {v.claim: {k: x for k, x in plain(v).items() if k != "claim"} | {"date": date} for v in verdicts}
-    content = {
-        "command": command,
-        "date": date,
-        "versions": {"steepest": version("steepest"), "torch": torch.__version__, "python": platform.python_version()},
-        "verdicts": old | new,
-    }
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with _alone_in(path.parent):
+        old = json.loads(path.read_text(encoding="utf-8"))["verdicts"] if path.is_file() else {}
+        kept = old | new
+        content = {
+            "command": command,
+            "date": date,
+            "versions": {
+                "steepest": version("steepest"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            "verdicts": kept if index is None else {name: kept[name] for name in index if name in kept},
+        }
+        draft = path.with_suffix(".part")
+        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Holds the folder's own lock, so that no file is left behind; the system lets go of it if the process dies."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def recorded(path: Path = RECORDED) -> dict[str, Any]:

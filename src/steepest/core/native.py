@@ -38,6 +38,7 @@ _VECTOR = {
     "sq": "{0}*{0}", "pow": "POW({0},{1})", "and": "(T)({0}!=0&&{1}!=0)",
     "or": "(T)({0}!=0||{1}!=0)", "not": "(T)({0}==0)", "isfinite": "(T)(FABS({0})<=MOST)",
 }  # fmt: skip
+_TRUTH = {"gt", "lt", "ge", "le", "eq", "ne", "and", "or", "not", "isfinite"}  # 0 or 1
 
 _HEAD = """
 #include <float.h>
@@ -227,12 +228,14 @@ def emit(
                             f"random_q8(e_{n}[e+i], z, mix((uint32_t)(o+e+i) + k_{n}), {sign}, {top}); }}")  # fmt: skip
             else:
                 loop.append(f"w_{n}[i] = ({C_TYPE[kind]}){vector(v)};")
+        # how often something is true within a chunk is exact in T, and a chunk of doubles takes twice the registers
+        room = ["T" if str(v) in ops and ops[str(v)].what in _TRUTH else "double" for v in added]
         for i, v in enumerate(added):
-            loop.append(f"a{i} += (double){vector(v)};")
+            loop.append(f"a{i} += ({room[i]}){vector(v)};")
         over = f" reduction(+:{','.join(f'a{i}' for i in range(len(added)))})" if added else ""
         pragma = f"#pragma omp simd{over}" if added else "#pragma GCC ivdep"
         if added:
-            lines.append("double " + ", ".join(f"a{i} = 0" for i in range(len(added))) + ";")
+            lines += [f"{room[i]} a{i} = 0;" for i in range(len(added))]
             tail += [f"partial[c*{len(added)}+{i}] = a{i};" for i in range(len(added))]
         body = [*lines, pragma, "for (int64_t i = 0; i < n; i++) {", *loop, "}", *tail]
         last = j == len(passes) - 1

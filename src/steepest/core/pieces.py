@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -228,8 +228,9 @@ class Pieces:
             y, g = flat(live["y"][k]), flat(live["g"][k])
             jobs += [(whole, y, g, slice(o, min(o + PIECE, n)), numbers[size]) for o in range(0, n, PIECE)]
 
-        def work(mine: list[Job]) -> float:
-            most = max((part.stop - part.start for _, _, _, part, _ in mine), default=0)
+        waiting, most = iter(jobs), max((job[3].stop - job[3].start for job in jobs), default=0)
+
+        def work(mine: Iterator[Job]) -> float:
             rooms = [[torch.empty(most, dtype=self.spec.compute) for _ in range(r.buffers)] for r in runners]
             stopped = 0.0
             with torch.no_grad():  # each thread has a mode of its own
@@ -241,10 +242,10 @@ class Pieces:
 
         threads = torch.get_num_threads()
         if threads == 1 or len(jobs) < WORTH * threads:
-            stopped = work(jobs)
+            stopped = work(waiting)
         else:  # a piece a thread: starting all threads for each operation would cost as much as the operation
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                stopped = sum(pool.map(work, [jobs[i::threads] for i in range(threads)]))
+                stopped = sum(pool.map(work, [waiting] * threads))  # whoever is done takes the next
             torch.set_num_threads(threads)  # threads made later start with what was said last
         return {} if self.stopped is None else {STOPPED: stopped}
 
