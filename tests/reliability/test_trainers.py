@@ -1,11 +1,10 @@
-"""Other people's training loops: Hugging Face's Trainer, Lightning, Accelerate; the losses and weights of a plain loop.
+"""Other people's training loops: Lightning and Accelerate; the losses and weights of a plain loop.
 
 Each test needs a package that this project does not depend on and is skipped, with the reason, where it is missing::
 
-    pip install transformers accelerate lightning
+    pip install '.[trainers]'
 
-Warnings are theirs and are let pass. A loop that never gives a closure cannot run a method that asks more than once; it
-gets the sentence that says so, before anything is changed.
+Warnings are theirs and are let pass.
 """
 
 from __future__ import annotations
@@ -21,62 +20,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import steepest
+from tests.reliability.loops import CLOSURE, SMALL, STEPS, loss_of, make, net, package, plain, rows, same
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-CLOSURE = ("SAM", "PoNoS", "SLS", "ExtraAdam", "SPS", "MeZO")
-SMALL: dict[str, dict[str, Any]] = {
-    "AdamW": {"lr": 1e-2}, "SAM": {"lr": 0.05}, "ExtraAdam": {"lr": 1e-2}, "MeZO": {"lr": 1e-2},
-    "PoNoS": {}, "SLS": {"eta_max": 2.0}, "SPS": {"eta_max": 1.0}, "DAdaptAdam": {"d0": 1e-3},
-    "GaLore": {"rank": 2, "every": 3},
-}  # fmt: skip
-STEPS = 8
-
-
-def package(name: str) -> ModuleType:
-    """A package, or a skipped test."""
-    pytest.importorskip(name, reason=f"{name} is not installed")
-    return importlib.import_module(name)
-
-
-def make(name: str, model: nn.Module, **more: Any) -> steepest.Optimizer:
-    """A method with small settings."""
-    return steepest.methods[name].make(model.parameters(), **SMALL[name] | more)
-
-
-def net() -> nn.Module:
-    """The same small network every time, dropout included."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(0.1), nn.Linear(8, 3))
-
-
-def rows() -> tuple[Tensor, Tensor]:
-    """A batch of four for each step."""
-    random = torch.Generator().manual_seed(1)
-    return torch.randn(STEPS, 4, 5, generator=random), torch.randint(0, 3, (STEPS, 4), generator=random)
-
-
-def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """What is trained."""
-    return nn.functional.cross_entropy(model(x), y)
-
-
-def plain(name: str, **more: Any) -> tuple[list[float], list[Tensor]]:
-    """Losses and weights of the loop that anybody would write."""
-    model = net()
-    opt, losses = make(name, model, **more), []
-    torch.manual_seed(2)
-    for x, y in zip(*rows(), strict=True):
-        losses.append(float(opt.step(partial(loss_of, model, x, y))))
-    return losses, [p.detach().clone() for p in model.parameters()]
-
-
-def same(found: tuple[list[float], list[Tensor]], right: tuple[list[float], list[Tensor]]) -> None:
-    """Equal to the bit."""
-    assert found[0] == right[0]
-    assert all(torch.equal(a, b) for a, b in zip(found[1], right[1], strict=True))
-
 
 # ---- Lightning -------------------------------------------------------------------------------------------------------
 
@@ -234,84 +180,3 @@ def test_accelerate_goes_on_from_its_checkpoint(name: str, accelerator: Callable
     ready.load_state(str(tmp_path / "state"))
     run(trained, opt, 5, STEPS)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain(name)[1], strict=True))
-
-
-# ---- Hugging Face ----------------------------------------------------------------------------------------------------
-
-
-def hugging(transformers: ModuleType, folder: Path, name: str, model: nn.Module, **more: Any) -> Any:
-    """A Trainer that takes the rows in order, without clipping and with a constant schedule."""
-    tokens = torch.randint(0, 17, (4 * STEPS, 6), generator=torch.Generator().manual_seed(1))
-    settings = dict(
-        per_device_train_batch_size=4, num_train_epochs=1, max_grad_norm=0.0, lr_scheduler_type="constant", use_cpu=True,
-        report_to=[], disable_tqdm=True, logging_steps=1, save_strategy="no", seed=2,
-    )  # fmt: skip
-
-    class InOrder(transformers.Trainer):  # type: ignore[misc, name-defined]
-        def _get_train_sampler(self, *_: Any) -> Any:
-            return torch.utils.data.SequentialSampler(range(4 * STEPS))
-
-    return InOrder(
-        model, transformers.TrainingArguments(str(folder), **settings | more),
-        train_dataset=[{"input_ids": row, "labels": row} for row in tokens], optimizers=(make(name, model), None),
-    )  # fmt: skip
-
-
-def gpt(transformers: ModuleType) -> nn.Module:
-    """A language model of a thousand weights, from its configuration alone."""
-    torch.manual_seed(0)
-    off = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
-    model: nn.Module = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2, **off)
-    )
-    return model
-
-
-def lm_loss(model: nn.Module, tokens: Tensor) -> Tensor:
-    """The loss that a Trainer asks for: the sum over tokens, divided by the number of labels in the batch."""
-    loss: Tensor = model(input_ids=tokens, labels=tokens, num_items_in_batch=torch.tensor(tokens.numel())).loss
-    return loss
-
-
-def logged(trainer: Any) -> list[float]:
-    """The losses that a Trainer has written down, rounded as it rounds them."""
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-
-
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in CLOSURE])
-def test_trainer_is_a_plain_loop(name: str, tmp_path: Path) -> None:
-    """Methods that ask once."""
-    transformers = package("transformers")
-    model, twin = gpt(transformers), gpt(transformers)
-    trainer = hugging(transformers, tmp_path, name, model)
-    trainer.train()
-    opt, losses = make(name, twin), list[float]()
-    data = trainer.train_dataset
-    for k in range(STEPS):
-        tokens = torch.stack([data[4 * k + i]["input_ids"] for i in range(4)])
-        losses.append(float(opt.step(partial(lm_loss, twin, tokens))))
-    assert logged(trainer) == pytest.approx(losses, abs=1e-4)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
-
-
-def test_trainer_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    """``resume_from_checkpoint`` with the default schedule."""
-    transformers = package("transformers")
-    whole, half, rest = gpt(transformers), gpt(transformers), gpt(transformers)
-    falling = {"lr_scheduler_type": "linear", "save_strategy": "steps", "save_steps": 5}
-    hugging(transformers, tmp_path / "a", "AdamW", whole, **falling).train()
-    hugging(transformers, tmp_path / "b", "AdamW", half, **falling).train()
-    hugging(transformers, tmp_path / "b", "AdamW", rest, **falling).train(
-        resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-5")
-    )
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), rest.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("name", CLOSURE)
-def test_trainer_gives_no_closure(name: str, tmp_path: Path) -> None:
-    """A method that asks more than once says what it needs, and the weights are as they were."""
-    transformers = package("transformers")
-    model, before = gpt(transformers), gpt(transformers)
-    with pytest.raises(RuntimeError, match=r"step\(closure\)"):
-        hugging(transformers, tmp_path, name, model).train()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
