@@ -30,7 +30,7 @@ def package(name: str) -> ModuleType:
 
 def make(name: str, model: nn.Module, **more: Any) -> steepest.Optimizer:
     """A method with small settings."""
-    return steepest.methods[name].make(model.parameters(), **SMALL[name] | more)
+    return steepest.methods[name].make(model.parameters(), **SMALL.get(name, {}) | more)
 
 
 def net() -> nn.Module:
@@ -57,6 +57,31 @@ def plain(name: str, **more: Any) -> tuple[list[float], list[Tensor]]:
     torch.manual_seed(2)
     for x, y in zip(*rows(), strict=True):
         losses.append(float(opt.step(partial(loss_of, model, x, y))))
+    return losses, [p.detach().clone() for p in model.parameters()]
+
+
+def in_windows(
+    name: str, dtype: torch.dtype = torch.float32, window: int = 2, clip: float = 0.0
+) -> tuple[list[float], list[Tensor]]:
+    """The same with micro-batches, each under autocast and with its own backward, and clipped, in the closure."""
+    model, (x, y) = net(), rows()
+    opt, losses = make(name, model), []
+    torch.manual_seed(2)
+    for k in range(0, STEPS, window):
+
+        def closure(k: int = k) -> Tensor:
+            opt.zero_grad()
+            whole: Any = 0
+            for j in range(k, k + window):
+                with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+                    loss = loss_of(model, x[j], y[j]) / window
+                loss.backward()
+                whole = whole + loss.detach()
+            if clip:
+                nn.utils.clip_grad_norm_(model.parameters(), clip)
+            return whole
+
+        losses.append(float(opt.step(closure)))
     return losses, [p.detach().clone() for p in model.parameters()]
 
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.reliability.loops import CLOSURE, SMALL, STEPS, loss_of, make, net, package, plain, rows, same
+from tests.reliability.loops import CLOSURE, SMALL, STEPS, in_windows, loss_of, make, net, package, plain, rows, same
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -49,9 +49,10 @@ def lit(lightning: ModuleType, opt: Callable[[nn.Module], Any]) -> Any:
 
 def lit_fit(lightning: ModuleType, module: Any, folder: Path, begin: int = 0, steps: int = STEPS, **more: Any) -> Any:
     """One epoch over the batches, from one of them on."""
+    settings = {n: more.pop(n) for n in ("accumulate_grad_batches", "gradient_clip_val", "precision") if n in more}
     trainer = lightning.Trainer(
         max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, use_distributed_sampler=False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, **settings,
     )  # fmt: skip
     if not begin:
         torch.manual_seed(2)
@@ -82,6 +83,74 @@ def test_lightning_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> Non
     torch.set_rng_state(random)
     lit_fit(lightning, second, tmp_path, begin=5, ckpt_path=str(tmp_path / "c.ckpt"))
     same((first.losses + second.losses, [p.detach() for p in second.net.parameters()]), plain(name))
+
+
+@pytest.mark.parametrize("name", ["AdamW", "DAdaptAdam", "Lion"])
+def test_lightning_accumulates_gradients(name: str, tmp_path: Path) -> None:
+    """``accumulate_grad_batches``: a closure in torch's style adds to the gradients that are there."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    lit_fit(lightning, module, tmp_path, steps=STEPS // 2, accumulate_grad_batches=2)
+    assert all(torch.equal(p, q) for p, q in zip(module.net.parameters(), in_windows(name)[1], strict=True))
+
+
+@pytest.mark.parametrize("name", ["SAM", "PoNoS"])
+def test_lightning_cannot_ask_again_for_what_it_has_accumulated(name: str, tmp_path: Path) -> None:
+    """Its closure knows the last micro-batch only: said at once, and what to do instead."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    with pytest.raises(RuntimeError, match="go through all micro-batches"):
+        lit_fit(lightning, module, tmp_path, steps=STEPS // 2, accumulate_grad_batches=2)
+    assert all(torch.equal(p, q) for p, q in zip(module.net.parameters(), net().parameters(), strict=True))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam", "MeZO"])
+def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
+    """Manual optimization: the closure goes through the micro-batches of a step, and any method may ask it again."""
+    lightning = package("lightning")
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        automatic_optimization = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.losses, self.micro = net(), list[float](), list[Any]()
+
+        def training_step(self, batch: Any, index: int) -> None:
+            self.micro.append(batch)
+            if len(self.micro) == 2:
+                self.losses.append(float(self.optimizers().step(self.closure)))
+                self.micro.clear()
+
+        def closure(self) -> Tensor:
+            self.net.zero_grad()
+            losses = []
+            for x, y in self.micro:
+                loss = loss_of(self.net, x, y) / 2
+                if torch.is_grad_enabled():
+                    self.manual_backward(loss)
+                losses.append(loss.detach())
+            return losses[0] + losses[1]
+
+        closure.may_skip_backward = True
+
+        def configure_optimizers(self) -> Any:
+            return make(name, self.net)
+
+    module = Module()
+    lit_fit(lightning, module, tmp_path, steps=STEPS // 2, precision=precision)
+    right = in_windows(name, torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+    same((module.losses, [p.detach() for p in module.net.parameters()]), right)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "ExtraAdam", "DAdaptAdam"])
+def test_lightning_clips_each_question(name: str, tmp_path: Path) -> None:
+    """``gradient_clip_val``."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    lit_fit(lightning, module, tmp_path, gradient_clip_val=0.3)
+    same((module.losses, [p.detach() for p in module.net.parameters()]), in_windows(name, window=1, clip=0.3))
 
 
 def test_lightning_steps_a_scheduler(tmp_path: Path) -> None:
@@ -157,6 +226,31 @@ def test_accelerate_accumulates_gradients(accelerator: Callable[..., Any]) -> No
             other.zero_grad()
     assert other.counters.steps == STEPS // 2
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["SAM", "PoNoS", "ExtraAdam"])
+def test_accelerate_asks_for_a_window_again(name: str, accelerator: Callable[..., Any]) -> None:
+    """Two micro-batches in a closure, clipped by accelerate where that is right."""
+    model, clip = net(), 0.0 if name == "PoNoS" else 0.3
+    ready = accelerator()
+    trained, opt = ready.prepare(model, make(name, model))
+    losses, (xs, ys) = list[float](), rows()
+    torch.manual_seed(2)
+    for k in range(0, STEPS, 2):
+
+        def closure(k: int = k) -> Tensor:
+            opt.zero_grad()
+            parts = [loss_of(trained, x, y) / 2 for x, y in zip(xs[k : k + 2], ys[k : k + 2], strict=True)]
+            for part in parts:
+                ready.backward(part)
+            if clip:
+                ready.clip_grad_norm_(trained.parameters(), clip)
+            losses.append(float(parts[0].detach() + parts[1].detach()))
+            return parts[0].detach() + parts[1].detach()
+
+        opt.step(closure)
+    right = in_windows(name, clip=clip)
+    same(([loss for loss in losses if loss in right[0]], [p.detach() for p in model.parameters()]), right)
 
 
 @pytest.mark.parametrize("name", ["AdamW", "PoNoS"])

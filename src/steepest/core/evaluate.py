@@ -6,6 +6,7 @@ ones), is recognised by the gradients it leaves behind; its first answer is adde
 has it.  However many questions a step asks:
 
 * random numbers (dropout) are the same in each of them, and the stream moves on as after one;
+* the closure sees the caller's autocast, the weights as they are now, and the step's own arithmetic no autocast at all;
 * batch normalisation's running statistics change once, at the first question;
 * every forward and every backward is counted.
 """
@@ -13,6 +14,7 @@ has it.  However many questions a step asks:
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -204,6 +206,34 @@ def resharded(params: list[Tensor]) -> Iterator[None]:
         handle.remove()
         for module in seen:
             drop(module)
+
+
+def in_full(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step without gradients, and without autocast where it was called in one; the closure keeps the latter."""
+
+    @functools.wraps(step)
+    def stepping(self: Any, closure: Any = None, **named: Any) -> Any:
+        casts = {k: torch.get_autocast_dtype(k) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k)}
+        if not casts:
+            return step(self, closure, **named)
+        with contextlib.ExitStack() as plain:
+            for kind in casts:
+                plain.enter_context(torch.autocast(kind, enabled=False))
+            return step(self, _cast(closure, casts) if callable(closure) else closure, **named)
+
+    return torch.no_grad()(stepping)
+
+
+def _cast(closure: Closure, casts: dict[str, torch.dtype]) -> Closure:
+    @functools.wraps(closure)
+    def asked() -> Any:
+        torch.clear_autocast_cache()  # it would give the weights as they were at the first question
+        with contextlib.ExitStack() as around:
+            for kind, dtype in casts.items():
+                around.enter_context(torch.autocast(kind, dtype))
+            return closure()
+
+    return asked
 
 
 def _version(g: Tensor | None) -> int:

@@ -25,7 +25,7 @@ from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
-from steepest.core.evaluate import Closure, Counters, Evidence
+from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.layout import like_storage
 from steepest.core.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
 from steepest.core.part import (
@@ -129,7 +129,7 @@ class Optimizer(Assembly):
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @in_full
     def step(self, closure: Closure | None = None, *, scaler: Any = None) -> Any:
         """One step of the method.
 
