@@ -163,7 +163,7 @@ class Optimizer(Assembly):
             self.counters.skipped += 1
         elif evidence.moved or self._move(run, evidence):
             self.point.keep(run)
-        self.oracle.keep(run)
+            self.oracle.keep(run)
         self.counters.steps += 1
         return evidence.loss
 

@@ -308,7 +308,7 @@ class Oracle(Part):
         return run.backpropagate()
 
     def keep(self, run: Run) -> None:
-        """What is remembered once a step is over, taken or left out."""
+        """What is remembered once a step is taken."""
 
 
 class Channel(Part):

@@ -40,7 +40,7 @@ class Run:
         self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused what it heard
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point wants to remember once the step is done
-        self.heard: Any = None  # what an oracle wants to remember, also if the step is left out
+        self.heard: Any = None  # what an oracle wants to remember once the step is done
 
     @cached_property
     def params(self) -> list[Tensor]:

@@ -71,14 +71,21 @@ class SkipSpikes(Oracle):
         """As the oracle inside; the first answer of a step is judged."""
         evidence = self.source.evaluate(run)
         if run.heard is None:
-            g = itertools.tee(run.grads(evidence) if evidence.gradient is None else
-                              (evidence.gradient(i, p) for i, p in enumerate(run.params)))  # fmt: skip
-            norm = shard.mean_over_ranks(math.sqrt(run.dot(*g)))
-            past = run.opt.param_groups[0]["norms"]
-            run.heard = (*past, norm)[-self.window :] if 0 < norm < math.inf and not run.left_out else past
-            spike = run.heard is not past and norm > run.h("factor") * median_low(run.heard)
-            run.left_out |= spike or len(run.heard) < self.listen
+            past, run.heard = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
+            norm = self._norm(run, evidence)
+            if 0 < norm < math.inf and not run.left_out:
+                run.heard = (*past, norm)[-self.window :]
+                if len(run.heard) < self.listen or norm > run.h("factor") * median_low(run.heard):
+                    run.left_out = True
+                    self.keep(run)
         return evidence
+
+    @staticmethod
+    def _norm(run: Run, evidence: Evidence) -> float:
+        """Over all tensors, the same on all processes; NaN where the loss is not finite."""
+        g = run.grads(evidence) if evidence.gradient is None else map(evidence.gradient, itertools.count(), run.params)
+        loss = 0.0 if evidence.loss is None else float(evidence.loss)
+        return shard.mean_over_ranks(math.sqrt(run.dot(*itertools.tee(g))) + 0.0 * loss)
 
     def keep(self, run: Run) -> None:
         """Remember the norm."""
