@@ -61,7 +61,7 @@ def plain(name: str, **more: Any) -> tuple[list[float], list[Tensor]]:
 
 
 def in_windows(
-    name: str, dtype: torch.dtype = torch.float32, window: int = 2, clip: float = 0.0
+    name: str, dtype: torch.dtype = torch.float32, window: int = 2, clip: float = 0.0, scaler: Any = None
 ) -> tuple[list[float], list[Tensor]]:
     """The same with micro-batches, each under autocast and with its own backward, and clipped, in the closure."""
     model, (x, y) = net(), rows()
@@ -73,15 +73,17 @@ def in_windows(
             opt.zero_grad()
             whole: Any = 0
             for j in range(k, k + window):
-                with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+                with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
                     loss = loss_of(model, x[j], y[j]) / window
-                loss.backward()
+                (loss if scaler is None else scaler.scale(loss)).backward()
                 whole = whole + loss.detach()
             if clip:
                 nn.utils.clip_grad_norm_(model.parameters(), clip)
             return whole
 
-        losses.append(float(opt.step(closure)))
+        losses.append(float(opt.step(closure, scaler=scaler)))
+        if scaler is not None:
+            scaler.update()
     return losses, [p.detach().clone() for p in model.parameters()]
 
 

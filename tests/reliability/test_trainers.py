@@ -49,9 +49,11 @@ def lit(lightning: ModuleType, opt: Callable[[nn.Module], Any]) -> Any:
 
 def lit_fit(lightning: ModuleType, module: Any, folder: Path, begin: int = 0, steps: int = STEPS, **more: Any) -> Any:
     """One epoch over the batches, from one of them on."""
-    settings = {n: more.pop(n) for n in ("accumulate_grad_batches", "gradient_clip_val", "precision") if n in more}
+    settings = {
+        n: more.pop(n) for n in ("accumulate_grad_batches", "gradient_clip_val", "precision", "plugins") if n in more
+    }
     trainer = lightning.Trainer(
-        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, use_distributed_sampler=False,
+        max_steps=steps, max_epochs=1, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, use_distributed_sampler=False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, **settings,
     )  # fmt: skip
     if not begin:
@@ -104,11 +106,8 @@ def test_lightning_cannot_ask_again_for_what_it_has_accumulated(name: str, tmp_p
     assert all(torch.equal(p, q) for p, q in zip(module.net.parameters(), net().parameters(), strict=True))
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam", "MeZO"])
-def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
-    """Manual optimization: the closure goes through the micro-batches of a step, and any method may ask it again."""
-    lightning = package("lightning")
+def by_hand(lightning: ModuleType, name: str, scaler: Any = None) -> Any:
+    """A Lightning module whose closure goes through the micro-batches of a step."""
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
         automatic_optimization = False
@@ -120,7 +119,12 @@ def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
         def training_step(self, batch: Any, index: int) -> None:
             self.micro.append(batch)
             if len(self.micro) == 2:
-                self.losses.append(float(self.optimizers().step(self.closure)))
+                opt = self.optimizers()
+                if scaler is None:
+                    self.losses.append(float(opt.step(self.closure)))
+                else:
+                    self.losses.append(float(opt.optimizer.step(self.closure, scaler=scaler)))
+                    scaler.update()
                 self.micro.clear()
 
         def closure(self) -> Tensor:
@@ -138,9 +142,29 @@ def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
         def configure_optimizers(self) -> Any:
             return make(name, self.net)
 
-    module = Module()
+    return Module()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam", "MeZO"])
+def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
+    """Manual optimization: any method may ask again for a window of micro-batches."""
+    lightning = package("lightning")
+    module = by_hand(lightning, name)
     lit_fit(lightning, module, tmp_path, steps=STEPS // 2, precision=precision)
     right = in_windows(name, torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+    same((module.losses, [p.detach() for p in module.net.parameters()]), right)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam"])
+def test_lightning_by_hand_in_float16(name: str, tmp_path: Path) -> None:
+    """With the scaler of Lightning's precision plugin, which itself takes no closure."""
+    lightning = package("lightning")
+    plugin = importlib.import_module("lightning.pytorch.plugins").MixedPrecision
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    module = by_hand(lightning, name, scaler)
+    lit_fit(lightning, module, tmp_path, plugins=[plugin("16-mixed", "cpu", scaler)])
+    right = in_windows(name, torch.float16, scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
     same((module.losses, [p.detach() for p in module.net.parameters()]), right)
 
 
