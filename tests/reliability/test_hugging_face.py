@@ -6,6 +6,7 @@ The plain loop starts with the random streams that the Trainer's first step bega
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 import steepest
 from tests.reliability.loops import CLOSURE, SMALL, STEPS, make, package
@@ -282,3 +284,18 @@ def test_a_scaler_in_the_trainer(call: int, clip: float, tmp_path: Path) -> None
     assert scaler.get_scale() == (512.0 if call else 1024.0)
     assert made.optimizer.optimizer.counters.skipped == bool(call)
     assert made.optimizer.optimizer.param_groups[0]["t"] == STEPS - bool(call)
+
+
+def test_two_trainers_are_a_plain_pair(tmp_path: Path) -> None:
+    """DDP on two processes, windows of two micro-batches: each equals a plain DDP loop to the bit, and the other."""
+    package("transformers")
+    from tests.reliability import trainer_ranks as ranks
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        (tmp_path / "port").write_text(str(free.getsockname()[1]))
+    spawn(ranks.job, (str(tmp_path),), nprocs=ranks.WORLD)
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(ranks.WORLD))
+    for name in ranks.METHODS:
+        assert first[name][:3] == second[name][:3] == (True, True, STEPS // 2), name
+        assert all(map(torch.equal, first[name][3], second[name][3])), name

@@ -2,7 +2,7 @@
 
 Each test needs a package that this project does not depend on and is skipped, with the reason, where it is missing::
 
-    pip install '.[trainers]'
+    bash.ci / trainers
 
 Warnings are theirs and are let pass.
 """
@@ -53,8 +53,9 @@ def lit_fit(lightning: ModuleType, module: Any, folder: Path, begin: int = 0, st
         n: more.pop(n) for n in ("accumulate_grad_batches", "gradient_clip_val", "precision", "plugins") if n in more
     }
     trainer = lightning.Trainer(
-        max_steps=steps, max_epochs=1, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, use_distributed_sampler=False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder, **settings,
+        max_steps=steps, max_epochs=1, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        use_distributed_sampler=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+        **settings,
     )  # fmt: skip
     if not begin:
         torch.manual_seed(2)

@@ -78,7 +78,7 @@ class Evaluator:
     def __init__(self, params: list[Tensor], closure: Closure | None, counters: Counters, scaler: Any = None) -> None:
         self.params, self.closure, self.counters, self.scaler = params, closure, counters, scaler
         self.calls_backward: bool | None = None  # not known before the first question
-        self.unscale: Callable[[bool], None] | None = None
+        self.unscale: Callable[[bool], None] = lambda counts: None
         self.added = False  # the first answer was added to older gradients, of which the closure knows nothing
         self._before: list[Any] = []
         self._after: list[Any] = []
@@ -102,8 +102,7 @@ class Evaluator:
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
         self.counters.forwards += 1
         self.counters.backwards += 1
-        if self.unscale is not None:
-            self.unscale(True)
+        self.unscale(True)
         return loss.detach()
 
     def loss(self) -> float:
@@ -125,8 +124,7 @@ class Evaluator:
             self.calls_backward = True
             self.counters.forwards += 1
             self.counters.backwards += 1
-            if self.unscale is not None:
-                self.unscale(False)
+            self.unscale(False)
             return value
         finally:
             for p, g in zip(self.params, kept, strict=True):
@@ -153,10 +151,8 @@ class Evaluator:
         if first:
             self._before = _random_state()
         elif self.added:
-            raise RuntimeError(
-                "the closure added to gradients of an earlier call, and this method asks for all of them again: let the "
-                "closure call opt.zero_grad() and go through all micro-batches of the step"
-            )
+            raise RuntimeError("the closure added to gradients of an earlier call, and this method asks for all of them "
+                               "again: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
         else:
             _set_random_state(self._before)
         handle = register_module_forward_pre_hook(self._remember)
@@ -208,32 +204,28 @@ def resharded(params: list[Tensor]) -> Iterator[None]:
             drop(module)
 
 
+@contextlib.contextmanager
+def casting(kinds: dict[str, torch.dtype | None]) -> Iterator[None]:
+    """Autocast to these types, or to none; copies of the weights as they were are forgotten."""
+    torch.clear_autocast_cache()
+    with contextlib.ExitStack() as around:
+        for kind, dtype in kinds.items():
+            around.enter_context(torch.autocast(kind, dtype, enabled=dtype is not None))
+        yield
+
+
 def in_full(step: Callable[..., Any]) -> Callable[..., Any]:
     """A step without gradients, and without autocast where it was called in one; the closure keeps the latter."""
 
     @functools.wraps(step)
     def stepping(self: Any, closure: Any = None, **named: Any) -> Any:
-        casts = {k: torch.get_autocast_dtype(k) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k)}
-        if not casts:
+        kinds = {k: torch.get_autocast_dtype(k) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k)}
+        if not kinds:
             return step(self, closure, **named)
-        with contextlib.ExitStack() as plain:
-            for kind in casts:
-                plain.enter_context(torch.autocast(kind, enabled=False))
-            return step(self, _cast(closure, casts) if callable(closure) else closure, **named)
+        with casting(dict.fromkeys(kinds)):
+            return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
 
     return torch.no_grad()(stepping)
-
-
-def _cast(closure: Closure, casts: dict[str, torch.dtype]) -> Closure:
-    @functools.wraps(closure)
-    def asked() -> Any:
-        torch.clear_autocast_cache()  # it would give the weights as they were at the first question
-        with contextlib.ExitStack() as around:
-            for kind, dtype in casts.items():
-                around.enter_context(torch.autocast(kind, dtype))
-            return closure()
-
-    return asked
 
 
 def _version(g: Tensor | None) -> int:
