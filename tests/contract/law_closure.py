@@ -138,7 +138,7 @@ def a_closure_adds_to_what_is_there(case: Case) -> None:
             same(world.weights(), whole.weights())
 
 
-def in_two(world: World, opt: torch.optim.Optimizer, t: int, asks: bool) -> None:
+def in_two(world: World, opt: Any, t: int, asks: bool) -> None:
     """A step of the whole batch in two micro-batches, by one closure or by two backwards."""
 
     def closure() -> Tensor:

@@ -138,7 +138,7 @@ def by_hand(lightning: ModuleType, name: str, scaler: Any = None) -> Any:
                 losses.append(loss.detach())
             return losses[0] + losses[1]
 
-        closure.may_skip_backward = True
+        closure.may_skip_backward = True  # type: ignore[attr-defined]
 
         def configure_optimizers(self) -> Any:
             return make(name, self.net)

@@ -69,7 +69,7 @@ def job(rank: int, folder: str) -> None:
         made.train()
         right = beside(name, rank, made.random)
         equal = all(torch.equal(p.detach(), q) for p, q in zip(model.parameters(), right, strict=True))
-        moved = not torch.equal(model.body[0].weight.detach(), Calm().body[0].weight.detach())  # type: ignore[union-attr, arg-type]
+        moved = not torch.equal(next(model.parameters()).detach(), next(Calm().parameters()).detach())
         found[name] = (equal, moved, made.state.global_step, [p.detach().clone() for p in model.parameters()])
     torch.save(found, Path(folder) / f"rank{rank}.pt")
     dist.destroy_process_group()

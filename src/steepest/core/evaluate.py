@@ -17,7 +17,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from steepest.core import shard
 
 Closure = Callable[[], Any]
+Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 @dataclass
@@ -214,7 +215,7 @@ def casting(kinds: dict[str, torch.dtype | None]) -> Iterator[None]:
         yield
 
 
-def in_full(step: Callable[..., Any]) -> Callable[..., Any]:
+def in_full(step: Step) -> Step:
     """A step without gradients, and without autocast where it was called in one; the closure keeps the latter."""
 
     @functools.wraps(step)
@@ -225,7 +226,7 @@ def in_full(step: Callable[..., Any]) -> Callable[..., Any]:
         with casting(dict.fromkeys(kinds)):
             return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
 
-    return torch.no_grad()(stepping)
+    return torch.no_grad()(stepping)  # type: ignore[return-value]
 
 
 def _version(g: Tensor | None) -> int:

@@ -63,7 +63,7 @@ class SkipSpikes(Oracle):
         source = Oracle() if inner is None else inner
         if not isinstance(source, Oracle):
             raise TypeError(f"SkipSpikes goes around an oracle, got {described(inner)}")
-        self.source, self.inner, self.needs = source, (source,), source.needs
+        self.source, self.inner = source, (source,)
         if self.listen > self.window:
             raise ValueError(f"SkipSpikes: listen={self.listen} norms do not fit into window={self.window}")
 
