@@ -164,6 +164,28 @@ def test_labels_are_counted_over_the_window(name: str, window: int, tmp_path: Pa
     assert logged(made) == pytest.approx(losses, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["SAM", "BAR"])
+def test_adapters_are_trained_as_in_a_plain_loop(name: str, tmp_path: Path) -> None:
+    """PEFT's adapters on a language model whose other weights are frozen."""
+    transformers, peft = package("transformers"), package("peft")
+    settings = peft.LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True, lora_dropout=0.1)
+    models = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        models.append(peft.get_peft_model(gpt(transformers), settings))
+    start = [p.detach().clone() for p in models[0].parameters()]
+    opts = [
+        steepest.BAR(m.parameters(), lr=0.05, pairs=steepest.nn.pairs(m)) if name == "BAR" else make(name, m)
+        for m in models
+    ]
+    made = trainer(tmp_path, models[0], opts[0], words(), gradient_accumulation_steps=2)
+    made.train()
+    plain(models[1], opts[1], words(), made.random, window=2)
+    same(*models)
+    moved = [not torch.equal(p, q) for p, q in zip(models[0].parameters(), start, strict=True)]
+    assert moved == [p.requires_grad for p in models[0].parameters()]
+
+
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["AdamW", "SAM", "ExtraAdam", "DAdaptAdam"])
 def test_each_question_is_clipped(name: str, half: bool, tmp_path: Path) -> None:
