@@ -49,11 +49,10 @@ def lit(lightning: ModuleType, opt: Callable[[nn.Module], Any]) -> Any:
 
 def lit_fit(lightning: ModuleType, module: Any, folder: Path, begin: int = 0, steps: int = STEPS, **more: Any) -> Any:
     """One epoch over the batches, from one of them on."""
-    settings = {
-        n: more.pop(n) for n in ("accumulate_grad_batches", "gradient_clip_val", "precision", "plugins") if n in more
-    }
+    ours = ("accumulate_grad_batches", "gradient_clip_val", "max_epochs", "precision", "plugins")
+    settings = {n: more.pop(n) for n in ours if n in more}
     trainer = lightning.Trainer(
-        max_steps=steps, max_epochs=1, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         use_distributed_sampler=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
         **settings,
     )  # fmt: skip
@@ -164,7 +163,7 @@ def test_lightning_by_hand_in_float16(name: str, tmp_path: Path) -> None:
     plugin = importlib.import_module("lightning.pytorch.plugins").MixedPrecision
     scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
     module = by_hand(lightning, name, scaler)
-    lit_fit(lightning, module, tmp_path, plugins=[plugin("16-mixed", "cpu", scaler)])
+    lit_fit(lightning, module, tmp_path, plugins=[plugin("16-mixed", "cpu", scaler)], max_epochs=1)
     right = in_windows(name, torch.float16, scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
     same((module.losses, [p.detach() for p in module.net.parameters()]), right)
 
