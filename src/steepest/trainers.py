@@ -73,7 +73,7 @@ class AsksAgain:
 
     def train(self, *given: Any, **named: Any) -> Any:
         """As the Trainer's; nothing is left of an earlier, interrupted run."""
-        self._asked, self._steps = [], None
+        self._steps = None
         return super().train(*given, **named)  # type: ignore[misc]
 
     def training_step(self, model: nn.Module, *given: Any, **named: Any) -> Tensor:
@@ -81,8 +81,12 @@ class AsksAgain:
         if self._steps is not self.optimizer:
             self._prepare()
         random = _random_state()
-        with self._silent() if self._forward_only() else contextlib.nullcontext():
-            loss: Tensor = super().training_step(model, *given, **named)  # type: ignore[misc]
+        try:
+            with self._silent() if self._forward_only() else contextlib.nullcontext():
+                loss: Tensor = super().training_step(model, *given, **named)  # type: ignore[misc]
+        except BaseException:  # out of memory, say: the Trainer may begin anew with smaller batches
+            self._asked = []
+            raise
         self._asked.append(Asked(model, given, named, random, loss))
         return loss
 
@@ -93,7 +97,7 @@ class AsksAgain:
         if getattr(getattr(self._own(), "step_size", None), "uses_loss", False) and self.args.max_grad_norm:
             raise ValueError(f"{self._own().step_size!r} takes the slope of the loss from the gradient, which max_grad_norm="
                              f"{self.args.max_grad_norm:g} would clip: set max_grad_norm=0")  # fmt: skip
-        self._steps, step = self.optimizer, self.optimizer.step
+        self._asked, self._steps, step = [], self.optimizer, self.optimizer.step
 
         def asking(*_: Any) -> None:
             try:

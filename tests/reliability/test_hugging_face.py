@@ -31,8 +31,14 @@ class Noisy(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.norm = nn.BatchNorm1d(8)
-        self.body = nn.Sequential(nn.Linear(5, 8), self.norm, nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 3))
+        self.body = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+    @property
+    def norm(self) -> nn.BatchNorm1d:
+        """The layer with running statistics."""
+        layer = self.body[1]
+        assert isinstance(layer, nn.BatchNorm1d)
+        return layer
 
     def forward(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return {"loss": nn.functional.cross_entropy(self.body(x), labels)}
