@@ -5,7 +5,20 @@ Named methods are classes (``steepest.AdamW``); any other combination of parts i
 
 from importlib.metadata import version
 
-from steepest import channel, chart, direction, geometry, landscape, nn, oracle, point, schedule, solve, stepsize
+from steepest import (
+    channel,
+    chart,
+    direction,
+    geometry,
+    landscape,
+    nn,
+    oracle,
+    point,
+    schedule,
+    solve,
+    stepsize,
+    trainers,
+)
 from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
 from steepest.core.optimizer import Optimizer
@@ -29,5 +42,6 @@ __all__ = [
     "schedule",
     "solve",
     "stepsize",
+    "trainers",
     *_methods,
 ]

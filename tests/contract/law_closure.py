@@ -108,6 +108,70 @@ def a_closure_may_call_backward_itself(case: Case, style: str) -> None:
     same(world.weights(), plain.weights())
 
 
+@law()
+def a_closure_adds_to_what_is_there(case: Case) -> None:
+    """In torch's style without ``zero_grad``, as trainers call it after other micro-batches; who asks again says no."""
+    whole, ours = start(case)
+    world, opt = start(case)
+    for t in range(3):
+
+        def rest(t: int = t) -> Tensor:
+            loss = world.loss(t, slice(5, 8)) * (3 / 8)
+            loss.backward()
+            return loss
+
+        before = world.weights()
+        in_two(whole, ours, t, case.closure)
+        opt.zero_grad()
+        (world.loss(t, slice(5)) * (5 / 8)).backward()
+        if case.forwards > 1 or case.searches:
+            try:
+                opt.step(rest)
+            except RuntimeError as error:
+                assert "go through all micro-batches" in str(error)
+                same(world.weights(), before, loose=tolerance(case, "a_closure_that_raises_changes_nothing"))
+                return
+            assert not case.backwards or case.name == "SMB", "it asked for a part of the loss"
+            return
+        opt.step(rest)
+        if not case.uses_loss:
+            same(world.weights(), whole.weights())
+
+
+def in_two(world: World, opt: Any, t: int, asks: bool) -> None:
+    """A step of the whole batch in two micro-batches, by one closure or by two backwards."""
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        parts = world.loss(t, slice(5)) * (5 / 8), world.loss(t, slice(5, 8)) * (3 / 8)
+        for part in parts:
+            part.backward()
+        return (parts[0] + parts[1]).detach()
+
+    if asks:
+        opt.step(closure)
+    else:
+        closure()
+        opt.step()
+
+
+@law()
+def autocast_is_the_closures(case: Case) -> None:
+    """A step called under autocast is one whose closure enters it: nothing of the method itself is done in 16 bits."""
+    outside, ours = start(case)
+    world, opt = start(case)
+    for t in range(4):
+
+        def inside(t: int = t) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return world.loss(t)
+
+        opt.step(inside)
+        with torch.autocast("cpu", torch.bfloat16):
+            ours.step(partial(outside.loss, t))
+    same(outside.weights(), world.weights())
+
+
 @law(concerns=one_gradient)
 def a_closure_is_not_needed(case: Case) -> None:
     """Methods of one gradient go the same way with a closure as after ``backward``."""

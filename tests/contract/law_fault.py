@@ -200,6 +200,31 @@ def a_scaler_may_be_handed_to_the_step(case: Case) -> None:
     same(world.weights(), plain.weights())
 
 
+@law("scaled", "clipped", concerns=lambda case: case.backwards > 0)
+def a_closure_may_scale_and_clip(case: Case, style: str) -> None:
+    """torch's recipe goes into the closure: scale, backward, ``unscale_``, clip, in each question anew."""
+    plain, ours = start(case)
+    world, opt = start(case)
+    scaler = _scaler()
+    for t in range(5):
+
+        def closure(t: int = t, world: World = plain, opt: Any = ours, scaler: Any = None) -> Tensor:
+            opt.zero_grad()
+            loss = world.loss(t)
+            (loss if scaler is None else scaler.scale(loss)).backward()
+            if style == "clipped":
+                if scaler is not None:
+                    scaler.unscale_(opt)
+                torch.nn.utils.clip_grad_norm_(world.params(), 0.05)
+            return loss.detach()
+
+        ours.step(closure)
+        opt.step(partial(closure, t, world, opt, scaler), scaler=scaler)
+        scaler.update()
+    same(world.weights(), plain.weights())
+    assert scaler.get_scale() == 4096.0
+
+
 @law("1", "2", "3", "4", concerns=lambda case: case.backwards > 0)
 def an_overflow_skips_and_lowers_the_scale(case: Case, call: str) -> None:
     """An infinite gradient in any pass leaves weights and state alone and halves the scale; then training goes on."""

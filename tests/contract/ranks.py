@@ -88,8 +88,9 @@ def alone(case: Case, skip: int = -1) -> list[Tensor]:
     return whole(model)
 
 
-def _sharded() -> nn.Module:
-    model = Uneven()
+def sharded(model: nn.Module | None = None) -> nn.Module:
+    """Shards of every parameter."""
+    model = Uneven() if model is None else model
     fully_shard(model, mesh=init_device_mesh("cpu", (WORLD,)))
     return model
 
@@ -103,18 +104,18 @@ def ddp(case: Case, rank: int) -> list[Tensor]:
 
 def fsdp(case: Case, rank: int) -> list[Tensor]:
     """Shards of every parameter."""
-    model = _sharded()
+    model = sharded()
     train(case, model, case(model.parameters()), range(STEPS), rank)
     return whole(model)
 
 
 def resumed(case: Case, rank: int) -> list[Tensor]:
     """Shards, and a checkpoint by ``torch.distributed.checkpoint.state_dict`` in the middle."""
-    model = _sharded()
+    model = sharded()
     opt = case(model.parameters())
     train(case, model, opt, range(3), rank)
     saved = get_optimizer_state_dict(model, opt)
-    other = _sharded()
+    other = sharded()
     other.load_state_dict(model.state_dict())
     fresh = case(other.parameters())
     set_optimizer_state_dict(other, fresh, saved)
@@ -124,7 +125,7 @@ def resumed(case: Case, rank: int) -> list[Tensor]:
 
 def spoiled(case: Case, rank: int) -> list[Tensor]:
     """Shards, and a NaN in one process's batch, which all processes skip."""
-    model = _sharded()
+    model = sharded()
     opt = case(model.parameters(), nonfinite="skip")
     train(case, model, opt, range(STEPS), rank, bad=2)
     assert opt.counters.skipped == 1
@@ -158,7 +159,7 @@ def sent(rank: int) -> list[Tensor]:
 
 def averaged(rank: int | None) -> list[Tensor]:
     """Shards, looked at as they are and at their average, and trained on; outputs, averages and weights at the end."""
-    model = Uneven() if rank is None else _sharded()
+    model = Uneven() if rank is None else sharded()
     opt = steepest.DoG(model.parameters(), reps_rel=1e-2, point=steepest.point.Average(gamma=1))
     train(CASES["DoG"], model, opt, range(3), rank)
     with torch.no_grad():
@@ -190,13 +191,15 @@ def _try(run: Callable[..., list[Tensor]], *args: Any) -> list[Tensor] | str:
 
 def job(rank: int, folder: str) -> None:
     """What each process runs."""
+    from tests.contract import ranks_interplay  # whose tasks are made of what stands above
+
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD,
                             timeout=datetime.timedelta(seconds=15))  # fmt: skip
     tasks: dict[str, Task] = {
         f"{m}-{n}": functools.partial(run, case) for m, run in MODES.items() for n, case in CASES.items()
     }
-    tasks |= {"sent": sent, "averaged": averaged}
+    tasks |= {"sent": sent, "averaged": averaged, **ranks_interplay.TASKS}
     results: dict[str, Any] = {}
     lost = ""
     for key, task in tasks.items():

@@ -218,6 +218,13 @@ class AddsUp(Honest):
         return loss.detach()
 
 
+class MultipliesShort(Honest):
+    """Takes a norm by a product of vectors, which autocast does in 16 bits."""
+
+    def move(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+        super().move(p, g / (1 + g.reshape(1, -1) @ g.reshape(-1, 1)).float(), group)
+
+
 class ReturnsLater(Honest):
     """Returns the loss after the move."""
 

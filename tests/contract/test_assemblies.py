@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import steepest
-from steepest import chart, direction, point, stepsize
+from steepest import chart, direction, oracle, point, stepsize
 from tests.contract.case import Case, Row
 from tests.contract.law import LAWS
 from tests.contract.law_fault import PLACES
@@ -55,6 +55,8 @@ CASES = {f"{name} over a search": Case(f"{name} over Lion and a line search", pa
                                        asks, asks, True, True) for name, (where, asks) in POINTS.items()}  # fmt: skip
 CASES |= {f"{name} in a chart": Case(f"{name} over Adam in a chart", partial(charted, POINTS[name][0]), Row({}), True,
                                      POINTS[name][1], POINTS[name][1]) for name in ("VaSSO", "GAM")}  # fmt: skip
+CASES["spikes under SAM"] = Case("SAM over an oracle that leaves out spikes", partial(
+    searched, point.SAM(), oracle=oracle.SkipSpikes(listen=1)), Row({}), True, 2, 2, True, True)  # fmt: skip
 TABLE = [
     pytest.param(law.name, name, variant, id="-".join(filter(None, (law.name, variant, name))))
     for law in ASKED

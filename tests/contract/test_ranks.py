@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.multiprocessing.spawn import spawn
 
-from tests.contract import ranks
+from tests.contract import ranks, ranks_interplay
 from tests.contract.case import CASES, EXCEPTIONS, LOOSE
 from tests.contract.law import same
 
@@ -18,16 +16,6 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reaso
 
 #: the global mean is the mean of two means, taken in another order
 ROUNDING = 2e-5
-
-
-@pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two processes found, by mode and method."""
-    folder = tmp_path_factory.mktemp("ranks")
-    spawn(ranks.job, (str(folder),), nprocs=ranks.WORLD)
-    first, second = (torch.load(Path(folder) / f"rank{rank}.pt") for rank in range(ranks.WORLD))
-    assert first.keys() == second.keys()
-    return {key: second[key] if isinstance(second[key], str) else first[key] for key in first}
 
 
 def _marks(mode: str, name: str) -> list[pytest.MarkDecorator]:
@@ -44,6 +32,15 @@ def test_two_processes_are_one(results: dict[str, Any], mode: str, method: str) 
     assert not isinstance(found, str), found
     loose = LOOSE["two_processes"].get(method, (ROUNDING, ""))[0]
     same(found, ranks.alone(CASES[method], skip=2 if mode in ("spoiled", "lost") else -1), loose=loose)
+
+
+@pytest.mark.parametrize("task", ranks_interplay.TASKS)
+def test_unequal_shares_are_one(results: dict[str, Any], task: str) -> None:
+    """Unequal rows, an overflow in one shard, windows of micro-batches, an exploding batch on one process."""
+    found = results[task]
+    assert not isinstance(found, str), found
+    loose = LOOSE["two_processes"].get(task.split("-")[-1], (ROUNDING, ""))[0]
+    same(found, ranks_interplay.TASKS[task](None), loose=loose)
 
 
 def test_shards_can_be_averaged(results: dict[str, Any]) -> None:

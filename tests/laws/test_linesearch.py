@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -75,6 +76,33 @@ def test_ponos_backtracks_once_a_step_at_most_on_the_long_run(seed: int, c: floa
         backtracks += opt.param_groups[0]["shortened"]
         idle += before == 0 and opt.param_groups[0]["shortened"] == 0
     assert backtracks == 30 - idle + opt.param_groups[0]["backtracks"]
+
+
+@pytest.mark.parametrize("make", [*SEARCHES.values(), lambda: S.SPS(growth=1.1)], ids=[*SEARCHES, "SPS, growing"])
+def test_a_run_goes_on_inside_the_memory_of_a_search(make: Callable[[], S.StepSize]) -> None:
+    """Saved where the memory matters (without it the path is another), the run goes on to the bit."""
+    a = matrices(8, 5, 3)
+
+    def walk(x: Tensor, opt: steepest.Optimizer, steps: range) -> list[Tensor]:
+        path = []
+        for t in steps:
+            opt.step(lambda t=t: ((a[t % 8] @ x) * (1 + t % 3)).square() + 0.1)  # type: ignore[misc]
+            path.append(x.detach().clone())
+        return path
+
+    x = nn.Parameter(torch.ones(5, dtype=torch.float64))
+    opt = steepest.Optimizer([x], step_size=make(), lift="eager")
+    begun = walk(x, opt, range(7))
+    saved = copy.deepcopy(opt.state_dict())
+    rest = walk(x, opt, range(7, 14))
+    for forgets in (False, True):
+        twin = nn.Parameter(begun[-1].clone())
+        other = steepest.Optimizer([twin], step_size=make(), lift="eager")
+        other.load_state_dict(saved)
+        if forgets:
+            other.param_groups[0].update(other.step_size.memory)
+        again = walk(twin, other, range(7, 14))
+        assert all(map(torch.equal, again, rest)) is not forgets
 
 
 ALONG: dict[str, Callable[[], D.Direction]] = {

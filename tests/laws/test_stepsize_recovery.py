@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -53,10 +54,13 @@ def bowl(x: Tensor) -> Tensor:
     return (torch.sqrt(1 + r * r) - 1).mean()
 
 
-def run(name: str, accident: str = "", at: int = AT, steps: int = STEPS) -> tuple[list[float], list[float]]:
+def run(
+    name: str, accident: str = "", at: int = AT, steps: int = STEPS, **options: Any
+) -> tuple[list[float], list[float]]:
     """The losses after each step, and the lengths of the moves."""
     x = nn.Parameter(torch.tensor([2.0, 1.0, 0.3], dtype=torch.float64))
-    opt = CASES[name]([x], **({"weight_decay": 0.0} if "weight_decay" in CASES[name].row.small else {}))
+    options |= {"weight_decay": 0.0} if "weight_decay" in CASES[name].row.small else {}
+    opt = CASES[name]([x], **options)
     losses, moves = [], []
     for t in range(steps):
         before = x.detach().clone()
@@ -98,3 +102,34 @@ def test_nobody_freezes(accident: str, name: str) -> None:
     """Long after the accident it has arrived, or still makes moves that matter."""
     losses, moves = run(name, accident)
     assert losses[-1] < 1e-9 or max(moves[-20:]) > 1e-4
+
+
+@pytest.mark.parametrize(("at", "name"), list(product((0, AT), METHODS)))
+def test_a_spike_left_out_does_no_harm(at: int, name: str) -> None:
+    """With ``oracle.SkipSpikes`` everybody survives the exploding batch; the tests above are the control."""
+    guard = steepest.oracle.SkipSpikes()
+    undisturbed, _ = run(name)
+    losses, moves = run(name, "exploding", at, oracle=guard)
+    assert all(map(math.isfinite, losses))
+    assert min(losses) <= min(undisturbed[: STEPS // 2]) + 1e-9
+    assert losses[-1] < 1e-9 or max(moves[-20:]) > 1e-4
+    moved = losses[guard.listen - 1 :]  # before that it only listened
+    if at:
+        del moved[at + 1 - guard.listen]
+    assert moved[:40] == undisturbed[: len(moved[:40])], "to the bit as if the batch had never been"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_stays_large_becomes_usual(name: str) -> None:
+    """A loss that is a hundred times steeper from some step on is descended again after half a window."""
+    window = 8
+    x = nn.Parameter(torch.tensor([2.0, 1.0, 0.3], dtype=torch.float64))
+    opt = CASES[name]([x], oracle=steepest.oracle.SkipSpikes(window=window, listen=1))
+    before = None
+    for t in range(AT + window):
+        if t == AT:
+            before = x.detach().clone()
+        opt.step(lambda t=t: bowl(x) * (100.0 if t >= AT else 1.0) + 0.1 * x.square().sum())  # type: ignore[misc]
+    assert before is not None
+    assert 1 <= opt.counters.skipped <= window // 2 + 1
+    assert not torch.equal(x.detach(), before)

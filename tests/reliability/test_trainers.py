@@ -1,11 +1,10 @@
-"""Other people's training loops: Hugging Face's Trainer, Lightning, Accelerate; the losses and weights of a plain loop.
+"""Other people's training loops: Lightning and Accelerate; the losses and weights of a plain loop.
 
 Each test needs a package that this project does not depend on and is skipped, with the reason, where it is missing::
 
-    pip install transformers accelerate lightning
+    bash.ci / trainers
 
-Warnings are theirs and are let pass. A loop that never gives a closure cannot run a method that asks more than once; it
-gets the sentence that says so, before anything is changed.
+Warnings are theirs and are let pass.
 """
 
 from __future__ import annotations
@@ -21,62 +20,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import steepest
+from tests.reliability.loops import CLOSURE, SMALL, STEPS, in_windows, loss_of, make, net, package, plain, rows, same
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-CLOSURE = ("SAM", "PoNoS", "SLS", "ExtraAdam", "SPS", "MeZO")
-SMALL: dict[str, dict[str, Any]] = {
-    "AdamW": {"lr": 1e-2}, "SAM": {"lr": 0.05}, "ExtraAdam": {"lr": 1e-2}, "MeZO": {"lr": 1e-2},
-    "PoNoS": {}, "SLS": {"eta_max": 2.0}, "SPS": {"eta_max": 1.0}, "DAdaptAdam": {"d0": 1e-3},
-    "GaLore": {"rank": 2, "every": 3},
-}  # fmt: skip
-STEPS = 8
-
-
-def package(name: str) -> ModuleType:
-    """A package, or a skipped test."""
-    pytest.importorskip(name, reason=f"{name} is not installed")
-    return importlib.import_module(name)
-
-
-def make(name: str, model: nn.Module, **more: Any) -> steepest.Optimizer:
-    """A method with small settings."""
-    return steepest.methods[name].make(model.parameters(), **SMALL[name] | more)
-
-
-def net() -> nn.Module:
-    """The same small network every time, dropout included."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Dropout(0.1), nn.Linear(8, 3))
-
-
-def rows() -> tuple[Tensor, Tensor]:
-    """A batch of four for each step."""
-    random = torch.Generator().manual_seed(1)
-    return torch.randn(STEPS, 4, 5, generator=random), torch.randint(0, 3, (STEPS, 4), generator=random)
-
-
-def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """What is trained."""
-    return nn.functional.cross_entropy(model(x), y)
-
-
-def plain(name: str, **more: Any) -> tuple[list[float], list[Tensor]]:
-    """Losses and weights of the loop that anybody would write."""
-    model = net()
-    opt, losses = make(name, model, **more), []
-    torch.manual_seed(2)
-    for x, y in zip(*rows(), strict=True):
-        losses.append(float(opt.step(partial(loss_of, model, x, y))))
-    return losses, [p.detach().clone() for p in model.parameters()]
-
-
-def same(found: tuple[list[float], list[Tensor]], right: tuple[list[float], list[Tensor]]) -> None:
-    """Equal to the bit."""
-    assert found[0] == right[0]
-    assert all(torch.equal(a, b) for a, b in zip(found[1], right[1], strict=True))
-
 
 # ---- Lightning -------------------------------------------------------------------------------------------------------
 
@@ -103,9 +49,12 @@ def lit(lightning: ModuleType, opt: Callable[[nn.Module], Any]) -> Any:
 
 def lit_fit(lightning: ModuleType, module: Any, folder: Path, begin: int = 0, steps: int = STEPS, **more: Any) -> Any:
     """One epoch over the batches, from one of them on."""
+    ours = ("accumulate_grad_batches", "gradient_clip_val", "max_epochs", "precision", "plugins")
+    settings = {n: more.pop(n) for n in ours if n in more}
     trainer = lightning.Trainer(
-        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, use_distributed_sampler=False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+        max_steps=steps, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        use_distributed_sampler=False, enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+        **settings,
     )  # fmt: skip
     if not begin:
         torch.manual_seed(2)
@@ -136,6 +85,96 @@ def test_lightning_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> Non
     torch.set_rng_state(random)
     lit_fit(lightning, second, tmp_path, begin=5, ckpt_path=str(tmp_path / "c.ckpt"))
     same((first.losses + second.losses, [p.detach() for p in second.net.parameters()]), plain(name))
+
+
+@pytest.mark.parametrize("name", ["AdamW", "DAdaptAdam", "Lion"])
+def test_lightning_accumulates_gradients(name: str, tmp_path: Path) -> None:
+    """``accumulate_grad_batches``: a closure in torch's style adds to the gradients that are there."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    lit_fit(lightning, module, tmp_path, steps=STEPS // 2, accumulate_grad_batches=2)
+    assert all(torch.equal(p, q) for p, q in zip(module.net.parameters(), in_windows(name)[1], strict=True))
+
+
+@pytest.mark.parametrize("name", ["SAM", "PoNoS"])
+def test_lightning_cannot_ask_again_for_what_it_has_accumulated(name: str, tmp_path: Path) -> None:
+    """Its closure knows the last micro-batch only: said at once, and what to do instead."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    with pytest.raises(RuntimeError, match="go through all micro-batches"):
+        lit_fit(lightning, module, tmp_path, steps=STEPS // 2, accumulate_grad_batches=2)
+    assert all(torch.equal(p, q) for p, q in zip(module.net.parameters(), net().parameters(), strict=True))
+
+
+def by_hand(lightning: ModuleType, name: str, scaler: Any = None) -> Any:
+    """A Lightning module whose closure goes through the micro-batches of a step."""
+
+    class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
+        automatic_optimization = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.losses, self.micro = net(), list[float](), list[Any]()
+
+        def training_step(self, batch: Any, index: int) -> None:
+            self.micro.append(batch)
+            if len(self.micro) == 2:
+                opt = self.optimizers()
+                if scaler is None:
+                    self.losses.append(float(opt.step(self.closure)))
+                else:
+                    self.losses.append(float(opt.optimizer.step(self.closure, scaler=scaler)))
+                    scaler.update()
+                self.micro.clear()
+
+        def closure(self) -> Tensor:
+            self.net.zero_grad()
+            losses = []
+            for x, y in self.micro:
+                loss = loss_of(self.net, x, y) / 2
+                if torch.is_grad_enabled():
+                    self.manual_backward(loss)
+                losses.append(loss.detach())
+            return losses[0] + losses[1]
+
+        closure.may_skip_backward = True  # type: ignore[attr-defined]
+
+        def configure_optimizers(self) -> Any:
+            return make(name, self.net)
+
+    return Module()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam", "MeZO"])
+def test_lightning_by_hand(name: str, precision: str, tmp_path: Path) -> None:
+    """Manual optimization: any method may ask again for a window of micro-batches."""
+    lightning = package("lightning")
+    module = by_hand(lightning, name)
+    lit_fit(lightning, module, tmp_path, steps=STEPS // 2, precision=precision)
+    right = in_windows(name, torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+    same((module.losses, [p.detach() for p in module.net.parameters()]), right)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam"])
+def test_lightning_by_hand_in_float16(name: str, tmp_path: Path) -> None:
+    """With the scaler of Lightning's precision plugin, which itself takes no closure."""
+    lightning = package("lightning")
+    plugin = importlib.import_module("lightning.pytorch.plugins").MixedPrecision
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    module = by_hand(lightning, name, scaler)
+    lit_fit(lightning, module, tmp_path, plugins=[plugin("16-mixed", "cpu", scaler)], max_epochs=1)
+    right = in_windows(name, torch.float16, scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
+    same((module.losses, [p.detach() for p in module.net.parameters()]), right)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "ExtraAdam", "DAdaptAdam"])
+def test_lightning_clips_each_question(name: str, tmp_path: Path) -> None:
+    """``gradient_clip_val``."""
+    lightning = package("lightning")
+    module = lit(lightning, lambda model: make(name, model))
+    lit_fit(lightning, module, tmp_path, gradient_clip_val=0.3)
+    same((module.losses, [p.detach() for p in module.net.parameters()]), in_windows(name, window=1, clip=0.3))
 
 
 def test_lightning_steps_a_scheduler(tmp_path: Path) -> None:
@@ -213,6 +252,31 @@ def test_accelerate_accumulates_gradients(accelerator: Callable[..., Any]) -> No
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("name", ["SAM", "PoNoS", "ExtraAdam"])
+def test_accelerate_asks_for_a_window_again(name: str, accelerator: Callable[..., Any]) -> None:
+    """Two micro-batches in a closure, clipped by accelerate where that is right."""
+    model, clip = net(), 0.0 if name == "PoNoS" else 0.3
+    ready = accelerator()
+    trained, opt = ready.prepare(model, make(name, model))
+    losses, (xs, ys) = list[float](), rows()
+    torch.manual_seed(2)
+    for k in range(0, STEPS, 2):
+
+        def closure(k: int = k) -> Tensor:
+            opt.zero_grad()
+            parts = [loss_of(trained, x, y) / 2 for x, y in zip(xs[k : k + 2], ys[k : k + 2], strict=True)]
+            for part in parts:
+                ready.backward(part)
+            if clip:
+                ready.clip_grad_norm_(trained.parameters(), clip)
+            losses.append(float(parts[0].detach() + parts[1].detach()))
+            return parts[0].detach() + parts[1].detach()
+
+        opt.step(closure)
+    right = in_windows(name, clip=clip)
+    same(([loss for loss in losses if loss in right[0]], [p.detach() for p in model.parameters()]), right)
+
+
 @pytest.mark.parametrize("name", ["AdamW", "PoNoS"])
 def test_accelerate_goes_on_from_its_checkpoint(name: str, accelerator: Callable[..., Any], tmp_path: Path) -> None:
     """``save_state`` and ``load_state``, random state included."""
@@ -234,84 +298,3 @@ def test_accelerate_goes_on_from_its_checkpoint(name: str, accelerator: Callable
     ready.load_state(str(tmp_path / "state"))
     run(trained, opt, 5, STEPS)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain(name)[1], strict=True))
-
-
-# ---- Hugging Face ----------------------------------------------------------------------------------------------------
-
-
-def hugging(transformers: ModuleType, folder: Path, name: str, model: nn.Module, **more: Any) -> Any:
-    """A Trainer that takes the rows in order, without clipping and with a constant schedule."""
-    tokens = torch.randint(0, 17, (4 * STEPS, 6), generator=torch.Generator().manual_seed(1))
-    settings = dict(
-        per_device_train_batch_size=4, num_train_epochs=1, max_grad_norm=0.0, lr_scheduler_type="constant", use_cpu=True,
-        report_to=[], disable_tqdm=True, logging_steps=1, save_strategy="no", seed=2,
-    )  # fmt: skip
-
-    class InOrder(transformers.Trainer):  # type: ignore[misc, name-defined]
-        def _get_train_sampler(self, *_: Any) -> Any:
-            return torch.utils.data.SequentialSampler(range(4 * STEPS))
-
-    return InOrder(
-        model, transformers.TrainingArguments(str(folder), **settings | more),
-        train_dataset=[{"input_ids": row, "labels": row} for row in tokens], optimizers=(make(name, model), None),
-    )  # fmt: skip
-
-
-def gpt(transformers: ModuleType) -> nn.Module:
-    """A language model of a thousand weights, from its configuration alone."""
-    torch.manual_seed(0)
-    off = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
-    model: nn.Module = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=17, n_positions=8, n_embd=8, n_layer=1, n_head=2, **off)
-    )
-    return model
-
-
-def lm_loss(model: nn.Module, tokens: Tensor) -> Tensor:
-    """The loss that a Trainer asks for: the sum over tokens, divided by the number of labels in the batch."""
-    loss: Tensor = model(input_ids=tokens, labels=tokens, num_items_in_batch=torch.tensor(tokens.numel())).loss
-    return loss
-
-
-def logged(trainer: Any) -> list[float]:
-    """The losses that a Trainer has written down, rounded as it rounds them."""
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-
-
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in CLOSURE])
-def test_trainer_is_a_plain_loop(name: str, tmp_path: Path) -> None:
-    """Methods that ask once."""
-    transformers = package("transformers")
-    model, twin = gpt(transformers), gpt(transformers)
-    trainer = hugging(transformers, tmp_path, name, model)
-    trainer.train()
-    opt, losses = make(name, twin), list[float]()
-    data = trainer.train_dataset
-    for k in range(STEPS):
-        tokens = torch.stack([data[4 * k + i]["input_ids"] for i in range(4)])
-        losses.append(float(opt.step(partial(lm_loss, twin, tokens))))
-    assert logged(trainer) == pytest.approx(losses, abs=1e-4)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
-
-
-def test_trainer_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    """``resume_from_checkpoint`` with the default schedule."""
-    transformers = package("transformers")
-    whole, half, rest = gpt(transformers), gpt(transformers), gpt(transformers)
-    falling = {"lr_scheduler_type": "linear", "save_strategy": "steps", "save_steps": 5}
-    hugging(transformers, tmp_path / "a", "AdamW", whole, **falling).train()
-    hugging(transformers, tmp_path / "b", "AdamW", half, **falling).train()
-    hugging(transformers, tmp_path / "b", "AdamW", rest, **falling).train(
-        resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-5")
-    )
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), rest.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("name", CLOSURE)
-def test_trainer_gives_no_closure(name: str, tmp_path: Path) -> None:
-    """A method that asks more than once says what it needs, and the weights are as they were."""
-    transformers = package("transformers")
-    model, before = gpt(transformers), gpt(transformers)
-    with pytest.raises(RuntimeError, match=r"step\(closure\)"):
-        hugging(transformers, tmp_path, name, model).train()
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))

@@ -55,6 +55,12 @@ class Assembly(torch.optim.Optimizer):
     torch_group: ClassVar[Mapping[str, Any] | None] = None
     _state_specs: dict[str, State]
     _plain: list[str]
+    _zeroed: bool = False
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """As torch's; a closure that calls it begins anew each time it is asked."""
+        self._zeroed = True
+        super().zero_grad(set_to_none)
 
     def _clear(self) -> None:
         """Forget what depends on the parameters or their state."""

@@ -25,7 +25,7 @@ from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
-from steepest.core.evaluate import Closure, Counters, Evidence
+from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.layout import like_storage
 from steepest.core.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
 from steepest.core.part import (
@@ -122,12 +122,14 @@ class Optimizer(Assembly):
         memory = {} if self.step_size.per == "tensor" else self.step_size.memory
         defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **memory}
         self._plain = [name for name in defaults if name not in ("betas", "maximize")]
+        for part in self.oracle.walk():
+            defaults |= getattr(part, "memory", {})
         self._clear()
         super().__init__(listed(params), defaults)
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @in_full
     def step(self, closure: Closure | None = None, *, scaler: Any = None) -> Any:
         """One step of the method.
 
@@ -153,14 +155,15 @@ class Optimizer(Assembly):
                 return None
             raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that "
                                "computes and returns the loss")  # fmt: skip
-        if scaler is not None and type(self.oracle) is not Oracle:
+        if scaler is not None and type([*self.oracle.walk()][-1]) is not Oracle:
             raise RuntimeError(f"{self.oracle!r} makes no gradient that could be scaled: leave out scaler")
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
-        if run.overflow:
+        if run.left_out:
             self.counters.skipped += 1
         elif evidence.moved or self._move(run, evidence):
             self.point.keep(run)
+            self.oracle.keep(run)
         self.counters.steps += 1
         return evidence.loss
 

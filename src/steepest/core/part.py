@@ -300,9 +300,15 @@ class Point(Part):
 class Oracle(Part):
     """How is the evidence bought?  Here by backpropagation."""
 
+    #: what is kept in the first group from step to step, plain numbers or tuples of them: name -> start
+    memory: ClassVar[Mapping[str, Any]] = {}
+
     def evaluate(self, run: Run) -> Evidence:
         """Loss and gradient at the weights as they are now."""
         return run.backpropagate()
+
+    def keep(self, run: Run) -> None:
+        """What is remembered once a step is taken."""
 
 
 class Channel(Part):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.amp.grad_scaler import OptState
 
 from steepest.core import shard
 from steepest.core.evaluate import Closure, Evaluator, Evidence
@@ -36,10 +37,10 @@ class Run:
         self.opt, self.closure, self.scaler = opt, closure, scaler
         self.trial: Callable[[float], float] = self._no_trial
         self.evidence = Evidence()  # what this step's move is made of
-        self._unscaled = False
-        self.overflow = False  # a scaled gradient overflowed: the scale is too high, and the whole step is left out
+        self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused what it heard
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point wants to remember once the step is done
+        self.heard: Any = None  # what an oracle wants to remember once the step is done
 
     @cached_property
     def params(self) -> list[Tensor]:
@@ -73,7 +74,9 @@ class Run:
             self.opt.counters.forwards += 1
             self.opt.counters.backwards += 1
             return Evidence()
+        self.opt._zeroed = False
         loss = self._evaluator.gradient()
+        self._evaluator.added &= not self.opt._zeroed
         self.opt._closure_calls_backward = self._evaluator.calls_backward
         return Evidence(loss)
 
@@ -83,18 +86,17 @@ class Run:
         self.opt._closure_calls_backward = self._evaluator.calls_backward
         return shard.mean_over_ranks(value)
 
-    def _unscale(self) -> None:
-        grads = [p.grad for p in self.params if p.grad is not None]
-        if not self._unscaled:
+    def _unscale(self, counts: bool) -> None:
+        """After each question, by torch itself unless the closure did (to clip); all ranks agree on an overflow."""
+        state = self.scaler._per_optimizer_states[id(self.opt)]
+        if counts and state["stage"] is OptState.READY:
             self.scaler.unscale_(self.opt)
-            self._unscaled = True
-        else:  # torch unscales once a step only
-            for g in grads:
-                g.mul_(1.0 / self.scaler.get_scale())
-        if not all(bool(torch.isfinite(shard.local(g)).all()) for g in grads):
-            self.overflow = True
-            for found in self.scaler._per_optimizer_states[id(self.opt)]["found_inf_per_device"].values():
-                found.fill_(1.0)  # so that update() lowers the scale, whichever question overflowed
+        found = state["found_inf_per_device"].values()
+        if counts and shard.mean_over_ranks(float(any(map(float, found)))) > 0:
+            self.left_out = True
+        for inf in found:
+            inf.fill_(float(self.left_out))  # so that update() lowers the scale, whichever question overflowed
+        state["stage"] = OptState.READY  # torch unscales once a step, but there may be more questions
 
     def grads(self, evidence: Evidence) -> list[Tensor | None]:
         """Local gradients, parameter by parameter; a group that maximizes has them negated."""
@@ -142,11 +144,11 @@ class Run:
 
     def move(self, evidence: Evidence) -> bool:
         """One whole move with this evidence: direction, step size, geometry, new state; False if it was left out."""
-        return not self.overflow and self.opt._move(self, evidence)
+        return not self.left_out and self.opt._move(self, evidence)
 
     def acceptable(self, evidence: Evidence) -> bool:
         """Whether a step may go on with this evidence, or should be left out as a whole."""
-        return not self.overflow and self.opt._finite(evidence)
+        return not self.left_out and self.opt._finite(evidence)
 
     def snapshot(self) -> Callable[[], None]:
         """Remember weights, state and counts; the answer puts them back, to the bit."""

@@ -1,9 +1,11 @@
 """Oracles: how is the evidence bought?"""
 
 from steepest.core.part import Oracle
+from steepest.oracle.spikes import SkipSpikes
 from steepest.oracle.twopoint import TwoPoint
 
 __all__ = [
     "Oracle",
+    "SkipSpikes",
     "TwoPoint",
 ]

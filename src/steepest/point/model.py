@@ -75,7 +75,7 @@ class SMB(Point):
         g = run.grads(here)
         rates = [float(group["lr"]) for group in run.opt.param_groups for _ in group["params"]]
         fall = run.dot(g, [gi if gi is None else gi * lr for gi, lr in zip(g, rates, strict=True)])
-        if run.overflow or here.loss is None or fall <= 0 or not math.isfinite(fall):
+        if run.left_out or here.loss is None or fall <= 0 or not math.isfinite(fall):
             return here
         bound = sign * shard.mean_over_ranks(float(here.loss)) - run.h("c") * fall
         x = run.save()

@@ -1,0 +1,92 @@
+"""Refusing evidence that looks like an accident: a batch whose gradient is far longer than those before.
+
+A step size that finds itself remembers what it has seen: a sum of squared gradients, a mean of losses, a distance.  One
+batch a thousand times too steep stays in that memory, often for ever, and shortening its gradient would not mend what
+is learnt from its loss.  So the whole step is left out, as a step with a NaN is, and nothing hears of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from statistics import median_low
+
+from steepest.core import shard
+from steepest.core.evaluate import Evidence
+from steepest.core.part import Oracle, described
+from steepest.core.run import Run
+
+
+class SkipSpikes(Oracle):
+    r"""Leave out a step whose gradient is much longer than usual.
+
+    .. math:: \lVert g_t\rVert > \kappa\,\operatorname{median}(\lVert g_{t-w+1}\rVert, \ldots, \lVert g_t\rVert)
+              \;\Rightarrow\; x_{t+1} = x_t
+
+    with the norm over all parameters, shards and processes, at the first question of a step.  Weights, state and the step
+    size's memory are then as before; the step is counted in ``opt.counters.skipped``.  The norm enters the median all the
+    same, so what stays large becomes usual: at most w/2 + 1 steps in a row are left out.  A gradient of zero, or one
+    that is not finite, is not judged and not remembered.
+
+    The first norms have nothing to be compared with.  So until ``listen`` of them are known nothing moves, and the
+    median of three is not misled by one.
+
+    Args:
+        inner: the oracle that is listened to, default backpropagation.
+        factor: κ, default 10.
+        window: w, how many norms are remembered, default 32.
+        listen: norms to be known before the first move, default 3; 1 trusts the first batch.
+
+    Source: none; leaving out steps by a rolling window of norms is what OLMo-core's ``SkipStepOptimizer`` (Allen Institute for
+    AI) does, by standard deviations of losses and norms.
+
+    Note: a median instead of mean and deviation: one spike moves a mean of 32 by thirty times itself, and hides the next.
+
+    Example:
+        >>> import torch, steepest
+        >>> x = torch.nn.Parameter(torch.tensor([8.0]))
+        >>> opt = steepest.SGD([x], lr=0.5, oracle=SkipSpikes(listen=1))
+        >>> for scale in (1, 1, 1000, 1):
+        ...     _ = opt.step(lambda: scale * (x * x).sum() / 2)
+        >>> x.item(), opt.counters.skipped  # 8, 4, 2, 2, 1
+        (1.0, 1)
+    """
+
+    hyper = {"factor": (10.0, "(1, inf)")}
+    structure = {"window": (32, "[1, inf)"), "listen": (3, "[1, inf)")}
+    memory = {"norms": ()}
+    window: int
+    listen: int
+
+    def __init__(self, inner: Oracle | None = None, **given: object) -> None:
+        super().__init__(**given)
+        source = Oracle() if inner is None else inner
+        if not isinstance(source, Oracle):
+            raise TypeError(f"SkipSpikes goes around an oracle, got {described(inner)}")
+        self.source, self.inner = source, (source,)
+        if self.listen > self.window:
+            raise ValueError(f"SkipSpikes: listen={self.listen} norms do not fit into window={self.window}")
+
+    def evaluate(self, run: Run) -> Evidence:
+        """As the oracle inside; the first answer of a step is judged."""
+        evidence = self.source.evaluate(run)
+        if run.heard is None:
+            past, run.heard = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
+            norm = self._norm(run, evidence)
+            if 0 < norm < math.inf and not run.left_out:
+                run.heard = (*past, norm)[-self.window :]
+                if len(run.heard) < self.listen or norm > run.h("factor") * median_low(run.heard):
+                    run.left_out = True
+                    self.keep(run)
+        return evidence
+
+    @staticmethod
+    def _norm(run: Run, evidence: Evidence) -> float:
+        """Over all tensors, the same on all processes; NaN where the loss is not finite."""
+        g = run.grads(evidence) if evidence.gradient is None else map(evidence.gradient, itertools.count(), run.params)
+        loss = 0.0 if evidence.loss is None else float(evidence.loss)
+        return shard.mean_over_ranks(math.sqrt(run.dot(*itertools.tee(g))) + 0.0 * loss)
+
+    def keep(self, run: Run) -> None:
+        """Remember the norm."""
+        run.opt.param_groups[0]["norms"] = run.heard

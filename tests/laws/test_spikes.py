@@ -1,0 +1,108 @@
+"""Laws of leaving out spikes: what the definition says, no units, nothing is left out for long, nothing is remembered twice."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import steepest
+from steepest.oracle import SkipSpikes, TwoPoint
+from tests.laws.common import few
+
+norms = st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 3.0, 40.0, 1e3]), min_size=1, max_size=30)
+
+
+def decisions(spikes: SkipSpikes, lengths: list[float], **options: float) -> list[bool]:
+    """Whether each step moved x, for gradients of these lengths, a hundredth of which goes to each of two groups."""
+    x, y = (nn.Parameter(torch.tensor([0.6], dtype=torch.float64)) for _ in range(2))
+    opt = steepest.Optimizer([{"params": [x]}, {"params": [y]}], lr=1e-6, oracle=spikes)
+    moved = []
+    for length in lengths:
+        before = x.item()
+        opt.step(lambda length=length: length * (0.6 * x + 0.8 * y).sum())  # type: ignore[misc]
+        moved.append(x.item() != before)
+    assert opt.counters.skipped == sum(1 for m, n in zip(moved, lengths, strict=True) if not m and n)
+    assert opt.counters.steps == len(lengths)
+    return moved
+
+
+@few
+@given(lengths=norms, factor=st.sampled_from([1.2, 10.0]), window=st.integers(1, 6), listen=st.integers(1, 6))
+def test_it_does_what_it_says(lengths: list[float], factor: float, window: int, listen: int) -> None:
+    """The definition, with a list of all that was heard; a gradient of zero moves nothing and is not heard."""
+    listen = min(listen, window)
+    heard: list[float] = []
+    right = []
+    for length in lengths:
+        heard += [length] * (length > 0)
+        usual = statistics.median_low(heard[-window:]) if heard else 0.0
+        right.append(length > 0 and len(heard[-window:]) >= listen and length <= factor * usual * (1 + 1e-12))
+    assert decisions(SkipSpikes(factor=factor, window=window, listen=listen), lengths) == right
+
+
+@few
+@given(lengths=norms, power=st.integers(-20, 20))
+def test_the_unit_of_the_loss_does_not_matter(lengths: list[float], power: int) -> None:
+    assert decisions(SkipSpikes(), [n * 2.0**power for n in lengths]) == decisions(SkipSpikes(), lengths)
+
+
+@few
+@given(lengths=norms, window=st.integers(1, 9))
+def test_nothing_is_left_out_for_long(lengths: list[float], window: int) -> None:
+    """Whatever came before, of equal gradients at most half a window and one are left out."""
+    moved = decisions(SkipSpikes(window=window, listen=1), [*lengths, *[77.0] * (window // 2 + 2)])
+    assert moved[-1]
+
+
+def regression(**options: object) -> Tensor:
+    """Where a small run ends."""
+    a, x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), nn.Parameter(torch.ones(3))
+    opt = steepest.Optimizer([x], lr=0.05, **options)  # type: ignore[arg-type]
+    for t in range(12):
+        opt.step(lambda t=t: (a[t % 4 :: 4] @ x).square().mean() * (1e3 if t == 7 and options.get("steep") else 1.0))  # type: ignore[misc]
+    return x.detach()
+
+
+@pytest.mark.parametrize("source", [None, TwoPoint()], ids=["backpropagation", "two points"])
+def test_a_guard_that_never_acts_is_none(source: TwoPoint | None) -> None:
+    """To the bit."""
+    plain = regression(oracle=source)
+    assert torch.equal(regression(oracle=SkipSpikes(source, factor=1e30, listen=1)), plain)
+    assert not torch.equal(plain, torch.ones(3))
+
+
+def test_zeroth_order_has_spikes_too() -> None:
+    """An estimate that is far longer than usual is left out; nothing is differentiated."""
+    x = nn.Parameter(torch.ones(4))
+    opt = steepest.Optimizer([x], lr=1e-3, oracle=SkipSpikes(TwoPoint(), factor=100.0, listen=1))
+    for t in range(8):
+        before = x.detach().clone()
+        opt.step(lambda t=t: x.square().sum() * (1e6 if t == 5 else 1.0))  # type: ignore[misc]
+        assert torch.allclose(x.detach(), before, rtol=0, atol=1e-6) == (t == 5)
+    assert (opt.counters.skipped, opt.counters.backwards) == (1, 0)
+
+
+def test_what_is_not_finite_is_the_engines() -> None:
+    """It is neither judged nor remembered."""
+    x = nn.Parameter(torch.ones(2))
+    opt = steepest.SGD([x], lr=0.1, oracle=SkipSpikes(listen=1), nonfinite="skip")
+    opt.step(lambda: x.sum())
+    with pytest.warns(UserWarning, match="not finite|NaN"):
+        opt.step(lambda: x.sum() * math.nan)
+    opt.step(lambda: x.sum())
+    assert opt.param_groups[0]["norms"] == (math.sqrt(2),) * 2
+
+
+def test_values_are_checked() -> None:
+    with pytest.raises(ValueError, match="listen=5 norms do not fit into window=4"):
+        SkipSpikes(window=4, listen=5)
+    with pytest.raises(ValueError, match="factor must lie in"):
+        SkipSpikes(factor=1.0)
+    with pytest.raises(TypeError, match="goes around an oracle"):
+        SkipSpikes(steepest.point.SAM())  # type: ignore[arg-type]
