@@ -148,8 +148,8 @@ def train(name: str, lr: float, strength: float, seed: int, tuning: bool) -> dic
 
     for _ in range(epochs):
         for at in torch.randperm(TRAIN, generator=shuffle).split(BATCH):
-            start = time.perf_counter()
-            opt.step(lambda rows=[mine[i] for i in at.tolist()]: ask(rows))  # type: ignore[misc]
+            rows, start = [mine[i] for i in at.tolist()], time.perf_counter()
+            opt.step(lambda rows=rows: ask(rows))  # type: ignore[misc]
             times.append(time.perf_counter() - start)
             schedule.step()
     model.eval()

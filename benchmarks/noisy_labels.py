@@ -35,10 +35,10 @@ Make = Callable[[Any, float, float], torch.optim.Optimizer]
 METHODS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "SGD": (lambda p, lr, r: steepest.SGD(p, lr=lr, momentum=0.9, weight_decay=5e-4), (0.0,)),
     "SGD, twice the epochs": (lambda p, lr, r: steepest.SGD(p, lr=lr, momentum=0.9, weight_decay=5e-4), (0.0,)),
-    "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2, 0.4)),
-    "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2, 0.4)),
-    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.5, 1.0, 2.0, 4.0)),
-    "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2, 0.4)),
+    "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1, 0.2)),
+    "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1, 0.2)),
+    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.25, 0.5, 1.0, 2.0)),
+    "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1, 0.2)),
 }  # fmt: skip
 
 
@@ -116,7 +116,9 @@ def summary(done: dict[str, Any], chosen: dict[tuple[str, float], tuple[float, f
             row: dict[str, Any] = {"noise": noise, "method": name, "lr": lr, "radius": radius}
             for what in ("test", "train_loss", "clean_train", "lambda_max", "sam_sharpness", "seconds"):
                 row[what] = statistics.mean(e[what] for e in ends)
-            row["best_epoch"] = statistics.mean(max(e["curve"]) for e in ends)  # by the test set: what stopping could give
+            row["best_epoch"] = statistics.mean(
+                max(e["curve"]) for e in ends
+            )  # by the test set: a bound for stopping early
             row["paired"], row["paired_half"] = interval(
                 [e["test"] - b["test"] for e, b in zip(ends, base, strict=True)]
             )
