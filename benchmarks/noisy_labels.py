@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import torch
+from study import done_before, interval, key, wave
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,18 +27,18 @@ import steepest
 from steepest.bench.workloads.images import _fashion_files, _idx, _no_fashion
 from steepest.landscape import Loss, sam_sharpness, top_eigenvalues
 
-TRAIN, VALID, TEST, BATCH, EPOCHS = 6_000, 5_000, 10_000, 128, 12
+TRAIN, VALID, TEST, BATCH, EPOCHS = 6_000, 5_000, 10_000, 128, 20
 NOISE, SEEDS, TUNING_SEED = (0.0, 0.2, 0.4), (0, 1, 2, 3, 4), 100
-RATES = (0.02, 0.05, 0.1)
+RATES = (0.02, 0.05, 0.1, 0.2)
 Make = Callable[[Any, float, float], torch.optim.Optimizer]
 #: how a method is made from (parameters, lr, radius), and the radii to choose from
 METHODS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "SGD": (lambda p, lr, r: steepest.SGD(p, lr=lr, momentum=0.9, weight_decay=5e-4), (0.0,)),
     "SGD, twice the epochs": (lambda p, lr, r: steepest.SGD(p, lr=lr, momentum=0.9, weight_decay=5e-4), (0.0,)),
-    "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
-    "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
-    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.5, 1.0, 2.0)),
-    "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.05, 0.1, 0.2)),
+    "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
+    "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
+    "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
+    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.25, 0.5, 1.0)),
 }  # fmt: skip
 
 
@@ -107,30 +106,6 @@ def train(name: str, noise: float, lr: float, radius: float, seed: int, tuning: 
     return end
 
 
-def key(*run: Any) -> str:
-    """The name of a run."""
-    return json.dumps(run)
-
-
-def wave(runs: list[tuple[Any, ...]], done: dict[str, Any], file: Path, jobs: int) -> None:
-    """Runs that are not done yet, each written as soon as it ends."""
-    missing = [run for run in runs if key(*run) not in done]
-    with ProcessPoolExecutor(jobs) as pool, file.open("a") as out:
-        started = {pool.submit(train, *run): run for run in missing}
-        for i, future in enumerate(as_completed(started)):
-            run = started[future]
-            done[key(*run)] = future.result()
-            out.write(json.dumps({"run": run, "found": done[key(*run)]}) + "\n")
-            out.flush()
-            print(f"{i + 1}/{len(missing)} {run}: {done[key(*run)]['test']:.4f}", flush=True)
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half a 95 % interval (Student, five values)."""
-    half = 2.776 * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values), half
-
-
 def summary(done: dict[str, Any], chosen: dict[tuple[str, float], tuple[float, float]]) -> Iterator[dict[str, Any]]:
     """One row for each method and noise."""
     for noise in NOISE:
@@ -139,8 +114,11 @@ def summary(done: dict[str, Any], chosen: dict[tuple[str, float], tuple[float, f
             lr, radius = chosen[name, noise]
             ends = [done[key(name, noise, lr, radius, s, False)] for s in SEEDS]
             row: dict[str, Any] = {"noise": noise, "method": name, "lr": lr, "radius": radius}
-            for what in ("test", "train_loss", "clean_train", "lambda_max", "sam_sharpness"):
+            for what in ("test", "train_loss", "clean_train", "lambda_max", "sam_sharpness", "seconds"):
                 row[what] = statistics.mean(e[what] for e in ends)
+            row["best_epoch"] = statistics.mean(
+                max(e["curve"]) for e in ends
+            )  # by the test set: a bound for stopping early
             row["paired"], row["paired_half"] = interval(
                 [e["test"] - b["test"] for e, b in zip(ends, base, strict=True)]
             )
@@ -155,28 +133,25 @@ def main() -> None:
     options.add_argument("--runs", type=Path, default=Path("noisy-labels.jsonl"))
     options.add_argument("--out", type=Path, default=Path("docs/results/noisy-labels.json"))
     given = options.parse_args()
-    done: dict[str, Any] = {}
-    if given.runs.exists():
-        lines = [json.loads(line) for line in given.runs.read_text().splitlines()]
-        done = {key(*line["run"]): line["found"] for line in lines}
+    done = done_before(given.runs)
 
     def tried(name: str, noise: float, lr: float, radius: float) -> float:
         found: float = done[key(name, noise, lr, radius, TUNING_SEED, True)]["test"]
         return found
 
     rates = [("SGD", noise, lr, 0.0, TUNING_SEED, True) for noise in NOISE for lr in RATES]
-    wave(rates, done, given.runs, given.jobs)
+    wave(train, rates, done, given.runs, given.jobs)
     lr_of = {noise: max(RATES, key=lambda lr, n=noise: tried("SGD", n, lr, 0.0)) for noise in NOISE}  # type: ignore[misc]
     radii = [(name, noise, lr_of[noise], r, TUNING_SEED, True)
              for name, (_, grid) in METHODS.items() for noise in NOISE for r in grid if len(grid) > 1]  # fmt: skip
-    wave(radii, done, given.runs, given.jobs)
+    wave(train, radii, done, given.runs, given.jobs)
     chosen = {}
     for name, (_, grid) in METHODS.items():
         for n in NOISE:
             best = max(grid, key=lambda r, m=name, n=n: tried(m, n, lr_of[n], r)) if len(grid) > 1 else 0.0  # type: ignore[misc]
             chosen[name, n] = (lr_of[n], best)
-    finals = [(name, n, *chosen[name, n], s, False) for s in SEEDS for n in NOISE for name in METHODS]
-    wave(finals, done, given.runs, given.jobs)
+    finals = [(name, n, *chosen[name, n], s, False) for name in METHODS for n in NOISE for s in SEEDS]
+    wave(train, finals, done, given.runs, given.jobs)
     rows = list(summary(done, chosen))
     result = {
         "rows": rows,

@@ -193,3 +193,31 @@ def test_peft_itself() -> None:
     assert len(found) == 2
     expected: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     assert {id(p) for pair in found for p in pair} == {id(p) for p in expected}
+
+
+@pytest.mark.parametrize("variant", ["n", "o"])
+def test_bar_trains_pefts_adapters_as_ours(variant: str) -> None:
+    """The same weights after the same steps, and not those of training without it."""
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+
+    def trained(model: Any, alpha: float) -> tuple[Tensor, float]:
+        with torch.no_grad():
+            for i, p in enumerate(p for pair in pairs(model) for p in pair):
+                p.copy_(torch.randn(p.shape, generator=torch.Generator().manual_seed(i)) / 4)
+        params = [p for p in model.parameters() if p.requires_grad]
+        opt = steepest.BAR(params, lr=1e-2, alpha=alpha, pairs=pairs(model), variant=variant)
+        for _ in range(20):
+            opt.step(lambda: (model(X) - 1).square().mean())
+        uneven = [abs(steepest.landscape.balancedness(a, b).value) for a, b in pairs(model)]
+        return model(X).detach(), sum(uneven)
+
+    def theirs() -> Any:
+        return peft.get_peft_model(net(), peft.LoraConfig(r=2, lora_alpha=16, target_modules=["0", "4"]))
+
+    x, uneven = trained(add_lora(net(), rank=2, alpha=16.0, targets=["0", "4"]), alpha=1.0)
+    y, same = trained(theirs(), alpha=1.0)
+    z, plain = trained(theirs(), alpha=0.0)
+    assert torch.allclose(x, y, atol=1e-5) and uneven == pytest.approx(same, rel=1e-4)
+    assert not torch.allclose(y, z, atol=1e-3)
+    if variant == "o":  # it looks at the lengths, and makes them equal
+        assert same < plain / 2

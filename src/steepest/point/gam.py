@@ -7,7 +7,7 @@ import math
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Point
 from steepest.core.run import Run
-from steepest.point.perturbed import Parts, away, instead, mixed, owned, taken
+from steepest.point.perturbed import Parts, away, instead, mixed, owned, taken, walk
 
 
 class GAM(Point):
@@ -68,4 +68,4 @@ class GAM(Point):
         """Go from here along v, as far as the group's radius says; nowhere if v has no direction."""
         norm = math.sqrt(run.dot(v, v))
         if 0.0 < norm < math.inf:
-            run.shift(mixed(([run.h(radius, group) / norm for _, group in owned(run)], v)))
+            walk(run, [run.h(radius, group) / norm for _, group in owned(run)], v)

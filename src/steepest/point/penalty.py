@@ -7,7 +7,7 @@ import math
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Point
 from steepest.core.run import Run
-from steepest.point.perturbed import away, instead, mixed, owned, taken
+from steepest.point.perturbed import away, instead, mixed, owned, taken, walk
 
 SIDES = {"forward": (1.0,), "backward": (-1.0,), "centred": (1.0, -1.0)}
 
@@ -49,7 +49,7 @@ class GradientPenalty(Point):
         with away(run) as x:
             for sign in SIDES[self.side]:
                 run.restore(x)
-                run.shift(mixed(([sign * e for e in eps], g)))
+                walk(run, [sign * e for e in eps], g)
                 last = run.evaluate()
                 asked.append(taken(run, last))
         first, *rest = {"forward": [*asked, g], "backward": [g, *asked], "centred": asked}[self.side]

@@ -47,8 +47,8 @@ def owned(run: Run) -> list[tuple[Tensor, dict[str, Any]]]:
 
 
 def taken(run: Run, evidence: Evidence) -> Parts:
-    """Gradients to be kept while others are asked for: copies, since the next question may use their memory."""
-    return [torch.clone(wide(g)) if g is not None and p.requires_grad else None
+    """Gradients to be kept while others are asked for; ``run.grads`` makes new tensors, so nobody uses their memory."""
+    return [wide(g) if g is not None and p.requires_grad else None
             for p, g in zip(run.params, run.grads(evidence), strict=True)]  # fmt: skip
 
 
@@ -59,6 +59,13 @@ def mixed(*terms: tuple[list[float], Parts]) -> Parts:
         there = [c * g for c, g in row if g is not None]
         out.append(functools.reduce(torch.add, there) if len(there) == len(row) else None)
     return out
+
+
+def walk(run: Run, c: list[float], v: Parts) -> None:
+    """Add c v to the weights, with a c for each parameter; no tensor in between, which would take as long as a gradient."""
+    for p, ci, vi in zip(run.params, c, v, strict=True):
+        if vi is not None:
+            shard.local(p).add_(vi, alpha=ci)
 
 
 def instead(run: Run, last: Evidence, loss: Any, g: Parts) -> Evidence:
@@ -132,7 +139,7 @@ class Perturbed(Point):
         if norm == 0.0 or not any(rho):
             return here
         with away(run):
-            run.shift(None if ui is None else ui * (r / norm) for ui, r in zip(u, rho, strict=True))
+            walk(run, [r / norm for r in rho], u)
             del u, n  # as much memory as a gradient, before the next one is made
             there = run.evaluate()
         return Evidence(here.loss, there.gradient)
