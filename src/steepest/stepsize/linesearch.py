@@ -97,7 +97,7 @@ class PoNoS(Armijo):
         eta_max: default 10 (paper; 1e10 in its convex experiments).
         xi: ξ, weight of the past in the reference, default 1 (paper).
         f_star: default 0.
-        forget: φ, default 1 (paper); smaller, the search tries a longer step less often and pays fewer forwards.
+        forget: φ, default 1 (paper).  Below, longer steps are tried less often and fewer forwards paid; ∞: no memory.
         stored: what is kept as C, the ``"mean"`` above (authors' code) or ``"max"``, max(C, f).
 
     Source: Galli, Rauhut & Schmidt 2023, arXiv:2306.12747, Algorithm 1 (as quoted by third parties; constants from
@@ -111,7 +111,7 @@ class PoNoS(Armijo):
     """
 
     hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
-             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)"), "forget": (1.0, "(0, 1]")}  # fmt: skip
+             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)"), "forget": (1.0, "(0, inf]")}  # fmt: skip
     structure = {"stored": ("mean", ("mean", "max"))}
     memory = {**Armijo.memory, "C": 0.0, "Q": 0.0, "backtracks": 0.0}
     cite = ("galli2023ponos",)
