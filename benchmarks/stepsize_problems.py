@@ -180,6 +180,6 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "digits": digits,
     "letters": letters,
     "LeNet": fashion(lenet, 6000, 30),
-    "ResNet": fashion(resnet, 6000, 15),
+    "ResNet": fashion(resnet, 4000, 10),
     "LeNet, 200 epochs": fashion(lenet, 6000, 200),
 }

@@ -107,7 +107,8 @@ class PoNoS(Armijo):
     the mean.  It matters: a stored maximum is a ratchet, and after ten epochs on Fashion-MNIST the loss is nearly twice
     that of the mean, and above that of the monotone search.  After a failed search (100 trials, or a millionth of the
     first) weights and memory are left alone; in the authors' code the memory grows by 98 and the method stands still
-    for dozens of steps.
+    for dozens of steps.  Otherwise the two agree: on the same batches of a small net their file makes the same number of
+    trials, until rounding parts them, and 0.96 to 1.17 backtracks a step in each of ten epochs.  φ is ours.
     """
 
     hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
