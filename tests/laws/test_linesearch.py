@@ -64,18 +64,19 @@ def test_the_number_of_backtracks_is_told(make: Callable[[], S.LineSearch]) -> N
 
 
 @few
-@given(seed=st.integers(0, 50), c=st.sampled_from([0.1, 0.5, 0.9]))
-def test_ponos_backtracks_once_a_step_at_most_on_the_long_run(seed: int, c: float) -> None:
-    """l̄ ← max(l̄ + l - 1, 0): the sum of all l is the number of steps, plus l̄, less the steps at which l̄ was 0."""
+@given(seed=st.integers(0, 50), c=st.sampled_from([0.1, 0.5, 0.9]), phi=st.sampled_from([1.0, 0.5, 0.125]))
+def test_ponos_backtracks_once_a_step_at_most_on_the_long_run(seed: int, c: float, phi: float) -> None:
+    """l̄ ← max(l̄ + l - φ, 0): the sum of all l is φ times the number of steps, plus l̄, less what l̄ ≥ 0 cut off."""
     a = matrices(8, 5, seed)
-    x, backtracks, idle = nn.Parameter(torch.ones(5, dtype=torch.float64)), 0.0, 0
-    opt = steepest.Optimizer([x], step_size=S.PoNoS(c=c), lift="eager")
+    x, backtracks, idle = nn.Parameter(torch.ones(5, dtype=torch.float64)), 0.0, 0.0
+    opt = steepest.Optimizer([x], step_size=S.PoNoS(c=c, forget=phi), lift="eager")
     for t in range(30):
         before = opt.param_groups[0]["backtracks"]
         opt.step(lambda t=t: (a[t % 8] @ x).square() + 0.1)  # type: ignore[misc]
         backtracks += opt.param_groups[0]["shortened"]
-        idle += before == 0 and opt.param_groups[0]["shortened"] == 0
-    assert backtracks == 30 - idle + opt.param_groups[0]["backtracks"]
+        idle += max(phi - before - opt.param_groups[0]["shortened"], 0)
+    assert backtracks == 30 * phi - idle + opt.param_groups[0]["backtracks"]
+    assert backtracks <= 30 * phi + opt.param_groups[0]["backtracks"]
 
 
 @pytest.mark.parametrize("make", [*SEARCHES.values(), lambda: S.SPS(growth=1.1)], ids=[*SEARCHES, "SPS, growing"])

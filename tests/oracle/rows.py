@@ -186,6 +186,8 @@ ROWS: list[Row] = [
     Row("PoNoS", papers_more.ponos, {"eta_max": 6.0}, {"most": 6.0}, lr=None),
     Row("PoNoS", papers_more.ponos, {"c_p": 0.3, "xi": 0.7, "delta": 0.8, "f_star": 0.05, "eta_max": 6.0},
         {"c_p": 0.3, "xi": 0.7, "delta": 0.8, "f_star": 0.05, "most": 6.0}, lr=1.0),
+    Row("PoNoS", papers_more.ponos, {"eta_max": 3.0, "forget": 0.3}, {"most": 3.0, "phi": 0.3}, lr=None),
+    Row("PoNoS", papers_more.ponos, {"eta_max": 3.0, "forget": math.inf}, {"most": 3.0, "phi": math.inf}, lr=None),
     Row("PoNoS", papers_more.ponos, {"eta_max": 6.0, "stored": "max"}, {"most": 6.0, "ratchet": True}, lr=None),
     Row("DoG", papers_more.dog, {"reps_rel": 1e-2, "weight_decay": 0.1}, {"reps": 1e-2, "lam": 0.1}, lr=1.0),
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 1e-2, "weight_decay": 0.1}, {"d0": 1e-2, "lam": 0.1}, lr=1.0),

@@ -70,13 +70,15 @@ class PoNoS(Optimizer):
         f_star: default 0.
         stored: past of the reference, "mean" (authors' code) or "max" (the paper, as quoted by third parties).
         lr: multiplies the step, default 1.
+        forget: backtracks forgotten a step, default 1 (paper); on the long run there are at most as many.
         options: see :class:`steepest.Optimizer`.
     """
 
     def __init__(self, params: Any, c: float = 0.5, c_p: float = 0.1, delta: float = 0.5, eta_max: float = 10.0,
                  xi: float = 1.0, f_star: float = 0.0, stored: str = "mean", lr: float = 1.0,
-                 **options: Any) -> None:  # fmt: skip
-        step = stepsize.PoNoS(c=c, c_p=c_p, delta=delta, eta_max=eta_max, xi=xi, f_star=f_star, stored=stored)
+                 forget: float = 1.0, **options: Any) -> None:  # fmt: skip
+        step = stepsize.PoNoS(c=c, c_p=c_p, delta=delta, eta_max=eta_max, xi=xi, f_star=f_star, forget=forget,
+                              stored=stored)  # fmt: skip
         super().__init__(params, lr, step_size=step, **options)
 
 

@@ -87,8 +87,8 @@ class PoNoS(Armijo):
               C \leftarrow \frac{\xi Q C + f(x)}{\xi Q + 1},\quad Q \leftarrow \xi Q + 1
 
     starting from :math:`\min\bigl(\delta^{\bar l}\,(f - f^*)/(c_p\langle g, d\rangle),\ \eta_{\max}\bigr)`, where the
-    memory :math:`\bar l \leftarrow \max(\bar l + l - 1, 0)` of past backtracks l falls by one a step.  So backtracks
-    never average above one a step; there are none once Polyak's step (or eta_max) passes as it is.
+    memory :math:`\bar l \leftarrow \max(\bar l + l - \varphi, 0)` of past backtracks l falls by φ a step.  So backtracks
+    never average above φ a step; there are none once Polyak's step (or eta_max) passes as it is.
 
     Args:
         c: sufficient decrease, default 0.5 (paper).
@@ -97,6 +97,7 @@ class PoNoS(Armijo):
         eta_max: default 10 (paper; 1e10 in its convex experiments).
         xi: ξ, weight of the past in the reference, default 1 (paper).
         f_star: default 0.
+        forget: φ, default 1 (paper).  Below, longer steps are tried less often and fewer forwards paid; ∞: no memory.
         stored: what is kept as C, the ``"mean"`` above (authors' code) or ``"max"``, max(C, f).
 
     Source: Galli, Rauhut & Schmidt 2023, arXiv:2306.12747, Algorithm 1 (as quoted by third parties; constants from
@@ -106,11 +107,12 @@ class PoNoS(Armijo):
     the mean.  It matters: a stored maximum is a ratchet, and after ten epochs on Fashion-MNIST the loss is nearly twice
     that of the mean, and above that of the monotone search.  After a failed search (100 trials, or a millionth of the
     first) weights and memory are left alone; in the authors' code the memory grows by 98 and the method stands still
-    for dozens of steps.
+    for dozens of steps.  Otherwise the two agree: on the same batches of a small net their file makes the same number of
+    trials, until rounding parts them, and 0.96 to 1.17 backtracks a step in each of ten epochs.  φ is ours.
     """
 
     hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
-             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)")}  # fmt: skip
+             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)"), "forget": (1.0, "(0, inf]")}  # fmt: skip
     structure = {"stored": ("mean", ("mean", "max"))}
     memory = {**Armijo.memory, "C": 0.0, "Q": 0.0, "backtracks": 0.0}
     cite = ("galli2023ponos",)
@@ -129,5 +131,5 @@ class PoNoS(Armijo):
         start = min(gap / (h.c_p * slope) * h.delta ** memory["backtracks"], h.eta_max)
         eta = self.backtrack(run, start, h.delta, reference, fall, memory, h)
         if eta > 0:
-            memory["backtracks"] = max(memory["backtracks"] + memory["shortened"] - 1, 0.0)
+            memory["backtracks"] = max(memory["backtracks"] + memory["shortened"] - h.forget, 0.0)
         return eta
