@@ -35,7 +35,8 @@ class Slope(StepSize):
     arXiv:1703.04782, equation 5), of which it takes the sign, with falling gains in the manner of Robbins and Monro.
 
     Note: a mask that a cautious direction puts on d is left out of the inner product.  A sign of 0 (a batch without a
-    gradient, the first step) changes nothing.
+    gradient, the first step) changes nothing.  ``first`` should be too small: where steps are far too long the points
+    jump about, slopes are of either sign, and the bracket may end before η is short enough.
 
     Example:
         from 1, two steps up, then the slope has turned; the third sign of that kind ends the bracket.

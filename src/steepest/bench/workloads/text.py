@@ -1,8 +1,8 @@
 """Text that every Python carries: its own standard library.
 
-Three workloads: a byte-level transformer, a recurrent network on the same bytes, and the prediction of the next token of source code among a thousand classes.
-The last is heavy-tailed: a few classes (`(`, `,`, `self`) make up half of the data and most classes are rare, which
-is where sign-like and adaptive methods leave plain SGD behind.
+Three workloads: a byte-level transformer, a recurrent network on the same bytes, and the prediction of the next token of
+source code among a thousand classes. The last is heavy-tailed: a few classes (`(`, `,`, `self`) make up half of the data
+and most classes are rare, which is where sign-like and adaptive methods leave plain SGD behind.
 
 The text is a fixed list of old, quiet modules, so that Python versions differ little; a module that is missing is left
 out.
