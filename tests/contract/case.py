@@ -52,6 +52,7 @@ ROWS: dict[str, Row] = {
     "Adam": _row(lr=0.03, weight_decay=0.1),
     "AdamSQR": _row(decay=0.9, eps=1e-3, whole=_LOSS),
     "AdamW": _row(lr=0.03, weight_decay=0.1),
+    "Auto": _row(whole=_SUM, codec="float32"),  # its own, bfloat16, is run by the laws of storage
     "BoxBacktracking": _row(c0=100.0, whole=_LOSS),
     "BAR": _row(lr=0.03, alpha=0.3, weight_decay=0.1, whole="the halves of a pair are compared"),
     "CAdamW": _row(lr=0.03, weight_decay=0.1),
@@ -135,6 +136,7 @@ class BAR(steepest.BAR):
         super().__init__(params, pairs=((0, 3),) if len(flat) > 3 else (), **options)
 
 
+CASES["Auto"] = replace(CASES["Auto"], state_bytes=12.0)  # 8 with its own codec
 CASES["BAR"] = replace(CASES["BAR"], make=BAR)
 
 #: law -> method -> why the law does not hold for it
@@ -180,6 +182,7 @@ _ROOTS = (
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Auto",
     "BAR",
     "CAdamW",
     "DAdaptAdam",

@@ -35,15 +35,15 @@ _SUM = "the sum of squared gradients never forgets, so steps are shorter ever af
 _FAR = "the estimate of the distance never falls, so one huge gradient leaves steps too long, as in the paper"
 _MEAN = "the reference is the mean of all losses, so a huge one allows ascent for long, as in the paper"
 _CUT = "the set of step sizes is cut for ever: the paper has one loss, the same in each step"
-_SECOND = "Adam's second moment remembers the huge gradient for 1/(1 - β₂) steps, and η has a bound, as in the paper"
+_SECOND = "Adam's second moment remembers the huge gradient for 1/(1 - β₂) steps, and η follows slowly or has a bound"
 _THROW = "the first trial is lr ‖g‖ long and the model may turn it but need not shorten it, as in the paper"
 _CUTS = dict.fromkeys(("BoxBacktracking", "EllipsoidBacktracking"), _CUT)
 _SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "AdaGradSQR", "DoG", "LDoG", "TDoG", "UDoG"), _SUM)
 _FARS = dict.fromkeys(("DAdaptAdam", "DAdaptSGD"), _FAR)
 #: accident, its step if it matters -> method -> why it is worse off ever after; it must be
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "exploding-0": {**_CUTS, **_SUMS, **_FARS, "PoNoS": _MEAN, "PoNoSPrec": _SECOND, "SMB": _THROW},
-    "exploding-5": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND},
+    "exploding-0": {**_CUTS, **_SUMS, **_FARS, "Auto": _SECOND, "PoNoS": _MEAN, "PoNoSPrec": _SECOND, "SMB": _THROW},
+    "exploding-5": {**_CUTS, **_SUMS, **_FARS, "Auto": _SECOND, "PoNoSPrec": _SECOND},
     "exploding": {"EllipsoidBacktracking": _CUT, "AdaGradSQR": _SUM},
 }
 

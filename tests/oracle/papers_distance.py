@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.oracle.papers import Path, Rates, dot
+from tests.oracle.papers import Moments, Path, Rates, caution, dot
 from tests.oracle.problems import Problem, Vector, join
 
 
@@ -156,3 +156,22 @@ def a_dog(f: Problem, x0: Vector, etas: Rates, reps: float = 1e-6) -> Path:
         alphas.append(sum(rs) / far)
         tau = alphas[-1] / sum(alphas)
         yield tau * z + (1 - tau) * y
+
+
+def auto(f: Problem, x: Vector, etas: Rates, first: float = 1e-4, lam: float = 0.2, averages: bool = False) -> Path:
+    """Cautious Adam with decay at the step size of slopes; the points, or their average."""
+    u, eta, ups, downs, heard, mean = Moments(0.8, 0.99, 1e-8), first, 0, 0, 0, 0 * x
+    m = v = 0 * x
+    for t, lr in enumerate(etas, 1):
+        g = f.grad(x, t)
+        slope = dot(g, m / (np.sqrt(v) + 1e-8))
+        m, v = 0.8 * m + 0.2 * g, 0.99 * v + 0.01 * g**2
+        x = x - lr * eta * lam * x - lr * eta * caution(f, u(g), g, "mean")
+        mean = mean + 9 / (t + 8) * (x - mean)
+        if slope != 0 and downs < 2:
+            ups, downs = ups + (slope > 0), downs + (slope < 0 and ups > 0)
+            eta *= 2 if slope > 0 else 0.5**0.5
+        elif slope != 0:
+            heard += 1
+            eta *= 1.3 ** (np.sign(slope) / (1 + heard))
+        yield mean if averages else x

@@ -1,7 +1,8 @@
 """Who takes part: every method of `steepest.methods`, and torch's own optimizers as the ones to beat.
 
 A method of the library is taken as it is. A torch optimizer is named `torch.Class` and has the defaults of torch; the
-search spaces here are those used when it is tuned, and by the runs that froze the targets.
+search spaces here are those used when it is tuned, and by the runs that froze the targets. Two methods of other packages
+that also want no tuning take part under their import names, where they are installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,11 @@ TORCH: dict[str, Space] = {
     "Adadelta": {"lr": ("log", 1e-2, 10.0)},
     "Adafactor": {"lr": _LR},
 }  # fmt: skip
+#: optimizers of other packages, which take part where they are installed (the extra "rivals")
+OTHERS: dict[str, Space] = {
+    "schedulefree.AdamWScheduleFree": {"lr": _LR, "weight_decay": ("choice", 0.0, 0.01, 0.1)},
+    "prodigyopt.Prodigy": {"d_coef": ("log", 0.1, 10.0), "weight_decay": ("choice", 0.0, 0.01, 0.1)},
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Contestant:
 
 def names() -> list[str]:
     """All methods that can take part."""
-    return [*steepest.methods, *(f"torch.{name}" for name in TORCH)]
+    return [*steepest.methods, *(f"torch.{name}" for name in TORCH), *OTHERS]
 
 
 def find(name: str) -> Contestant:
@@ -72,6 +80,11 @@ def find(name: str) -> Contestant:
     if name in steepest.methods:
         method = steepest.methods[name]
         return Contestant(name, method.make, method.space, counts=True)
+    if name in OTHERS:
+        package, _, kind = name.partition(".")
+        if find_spec(package) is None:
+            raise UsageError(f"{name} needs the package {package}: pip install {package}")
+        return Contestant(name, getattr(import_module(package), kind), OTHERS[name], counts=False)
     raise unknown("method", name, names(), "`steepest list` shows all, and torch's own are torch.AdamW, torch.SGD, …")
 
 

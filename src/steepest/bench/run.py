@@ -14,6 +14,7 @@ optimizer state, random state, clocks, curve).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import steepest
 from steepest.bench import contestants
 from steepest.bench.contestants import Contestant, Hyper
 from steepest.bench.errors import first_line
@@ -224,13 +226,28 @@ class _Trip:
         """Adds a point to the curve. Nothing here is timed, and no random number is taken from training."""
         model = self.problem.model
         model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng(), self._returned():
             metrics = {name: float(value) for name, value in self.problem.evaluate(model).items()}
         model.train()
         self.diverged |= not math.isfinite(metrics["loss"])
         train = sum(losses) / len(losses) if losses else None
         point = {"step": self.step, "ge": self.ge, "seconds": self.seconds, "train": train, **metrics}
         self.curve.append({k: v if v is not None and math.isfinite(v) else None for k, v in point.items()})
+
+    @contextlib.contextmanager
+    def _returned(self) -> Iterator[None]:
+        """The weights that the method hands over: an average, where it keeps one."""
+        opt: Any = self.opt
+        if self.contestant.counts:
+            keeps = type(opt.point).answer is not steepest.point.Point.answer
+            with opt.averaged() if keeps else contextlib.nullcontext():
+                yield
+        elif callable(getattr(opt, "eval", None)):  # Schedule-Free swaps weights by hand
+            opt.eval()
+            yield
+            opt.train()
+        else:
+            yield
 
     def checkpoint(self) -> bytes:
         """All that is needed to go on."""

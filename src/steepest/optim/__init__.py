@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
+from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.flatness_bar import BAR
@@ -37,6 +38,7 @@ __all__ = [
     "Adam",
     "AdamSQR",
     "AdamW",
+    "Auto",
     "BoxBacktracking",
     "CAdamW",
     "CLion",

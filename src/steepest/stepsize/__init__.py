@@ -7,6 +7,7 @@ from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG, TDoG
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.polyak import SANIA, SPS
+from steepest.stepsize.slope import Slope
 
 __all__ = [
     "SANIA",
@@ -21,6 +22,7 @@ __all__ = [
     "EllipsoidBacktracking",
     "LineSearch",
     "PoNoS",
+    "Slope",
     "StepSize",
     "TDoG",
     "UDoG",

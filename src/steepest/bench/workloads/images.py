@@ -23,7 +23,9 @@ from steepest.bench.problem import (
     classification,
     cross_entropy,
     minibatches,
+    regression,
     split,
+    squared_error,
 )
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -52,6 +54,53 @@ def digits_conv(seed: int) -> Problem:
         nn.Flatten(), nn.Linear(32 * 16, 10),
     )  # fmt: skip
     return Problem(model, cross_entropy, minibatches(train, 64, seed), classification(held))
+
+
+def digits_autoencoder(seed: int) -> Problem:
+    """Digits through a neck of eight numbers and back."""
+    (x, _), (x_held, _) = _digits()
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 32), nn.Tanh(), nn.Linear(32, 8),
+        nn.Linear(8, 32), nn.Tanh(), nn.Linear(32, 128), nn.Tanh(), nn.Linear(128, 64),
+    )  # fmt: skip
+    train, held = x.flatten(1), x_held.flatten(1)
+    return Problem(model, squared_error, minibatches((train, train), 64, seed), regression((held, held)))
+
+
+def _halves() -> tuple[Batch, Batch, Batch]:
+    """Digits 0 to 4 to learn from first; then 200 images of 5 to 9, called 0 to 4, and those held out."""
+    (x, y), (x_held, y_held) = _digits()
+    low, high, held = y < 5, y >= 5, y_held >= 5
+    return (x[low], y[low]), (x[high][:200], y[high][:200] - 5), (x_held[held], y_held[held] - 5)
+
+
+@lru_cache(maxsize=1)
+def _pretrained() -> dict[str, Tensor]:
+    """Weights that tell the digits 0 to 4 apart: 300 steps of AdamW from a seed of their own."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2024)
+        model, batch = _finetuned(), minibatches(_halves()[0], 64, 2024)
+        opt = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        for k in range(300):
+            opt.zero_grad()
+            cross_entropy(model, batch(k)).backward()
+            opt.step()
+        return model.state_dict()
+
+
+def _finetuned() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(32 * 16, 64), nn.ReLU(), nn.Linear(64, 5),
+    )  # fmt: skip
+
+
+def digits_finetune(seed: int) -> Problem:
+    """A network that knows the digits 0 to 4 learns 5 to 9 from 200 images; all weights move, the head is new."""
+    model, (_, few, held) = _finetuned(), _halves()
+    fresh = {k: v for k, v in model.state_dict().items() if k.startswith("7.")}
+    model.load_state_dict(_pretrained() | fresh)
+    return Problem(model, cross_entropy, minibatches(few, 32, seed), classification(held))
 
 
 def _idx(path: Path) -> Tensor:
@@ -104,6 +153,10 @@ def fashion_mnist(seed: int) -> Problem:
 IMAGES = (
     Workload("digits-conv", "2-layer convolutional network with batch norm, scikit-learn digits", digits_conv,
              300 * STEP),
+    Workload("digits-autoencoder", "deep autoencoder with a neck of 8, scikit-learn digits", digits_autoencoder,
+             400 * STEP),
+    Workload("digits-finetune", "a network pretrained on the digits 0-4, fine-tuned to 5-9 with 200 images",
+             digits_finetune, 200 * STEP),
     Workload("fashion-mnist", "2-layer convolutional network, Fashion-MNIST (where installed)", fashion_mnist,
              600 * STEP, reason_to_skip=_no_fashion),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A low-rank matrix from half of its entries: a photograph, completed.
+"""A photograph from half of its pixels: completed as a low-rank matrix, or fitted as a function of coordinates.
 
 The unknown is a product of two thin matrices; the loss is not convex, its valley is flat along rescalings of the two
 factors, and the singular values of a photograph fall fast, so the conditioning is bad. The image comes inside
@@ -29,6 +29,30 @@ def _entries() -> tuple[Batch, Batch]:
     return seen, hidden
 
 
+class Waves(nn.Module):
+    """A network of coordinates: sines of fixed random frequencies, then three linear layers."""
+
+    def __init__(self, waves: int = 64, width: int = 64) -> None:
+        super().__init__()
+        random = torch.randn(2, waves, generator=torch.Generator().manual_seed(2024))
+        self.register_buffer("frequencies", 8 * random)
+        self.net = nn.Sequential(
+            nn.Linear(2 * waves, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+        )
+
+    def forward(self, i: Tensor, j: Tensor) -> Tensor:
+        """The image at (i, j)."""
+        angle = torch.stack([i, j], 1).float() / 100 @ self.frequencies
+        out: Tensor = self.net(torch.cat([angle.sin(), angle.cos()], 1)).squeeze(1)
+        return out
+
+
+def photo_coordinates(seed: int) -> Problem:
+    """The same entries, by a network from coordinates to brightness."""
+    seen, hidden = _entries()
+    return Problem(Waves(), squared_error, minibatches(seen, 256, seed), regression(hidden))
+
+
 class Factors(nn.Module):
     """X = U Vᵀ, read at single entries."""
 
@@ -50,4 +74,7 @@ def photo_completion(seed: int) -> Problem:
 
 LOW_RANK = (
     Workload("photo-completion", "matrix completion by two rank-8 factors, a photograph", photo_completion, 600 * STEP),
+    Workload(
+        "photo-coordinates", "regression from coordinates to brightness, a photograph", photo_coordinates, 400 * STEP
+    ),
 )

@@ -1,8 +1,8 @@
 """Text that every Python carries: its own standard library.
 
-Two workloads: a byte-level transformer, and the prediction of the next token of source code among a thousand classes.
-The second is heavy-tailed: a few classes (`(`, `,`, `self`) make up half of the data and most classes are rare, which
-is where sign-like and adaptive methods leave plain SGD behind.
+Three workloads: a byte-level transformer, a recurrent network on the same bytes, and the prediction of the next token of
+source code among a thousand classes. The last is heavy-tailed: a few classes (`(`, `,`, `self`) make up half of the data
+and most classes are rare, which is where sign-like and adaptive methods leave plain SGD behind.
 
 The text is a fixed list of old, quiet modules, so that Python versions differ little; a module that is missing is left
 out.
@@ -85,6 +85,29 @@ def stdlib_lm(seed: int) -> Problem:
     return Problem(Transformer(), cross_entropy, minibatches(train, 8, seed), classification(held, chunk=64))
 
 
+class Recurrent(nn.Module):
+    """One gated recurrent layer, 96 wide, over bytes."""
+
+    def __init__(self, width: int = 96) -> None:
+        super().__init__()
+        self.embed, self.cell, self.head = (
+            nn.Embedding(256, 32),
+            nn.GRU(32, width, batch_first=True),
+            nn.Linear(width, 256),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps bytes (batch, time) to logits (batch, time, 256)."""
+        logits: Tensor = self.head(self.cell(self.embed(x))[0])
+        return logits
+
+
+def stdlib_gru(seed: int) -> Problem:
+    """Next byte of Python source by a recurrent network."""
+    train, held = _bytes()
+    return Problem(Recurrent(), cross_entropy, minibatches(train, 8, seed), classification(held, chunk=64))
+
+
 @lru_cache(maxsize=1)
 def _tokens() -> tuple[Batch, Batch]:
     kinds = {tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING}
@@ -121,5 +144,7 @@ TEXT = (
     Workload("stdlib-tokens", "next-token softmax, 1,000 Zipf-distributed classes, Python's own source", stdlib_tokens,
              400 * STEP, reason_to_skip=_no_source),
     Workload("stdlib-lm", "byte-level transformer (2 layers, 64 wide), Python's own source", stdlib_lm, 400 * STEP,
+             reason_to_skip=_no_source),
+    Workload("stdlib-gru", "byte-level recurrent network (GRU, 96 wide), Python's own source", stdlib_gru, 400 * STEP,
              reason_to_skip=_no_source),
 )  # fmt: skip
