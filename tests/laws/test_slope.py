@@ -23,7 +23,11 @@ def found(first: float, unit: float = 1.0, weight: float = 1.0, steps: int = 150
     etas = []
     for _ in range(steps):
         shift = torch.randn(12, generator=noise, dtype=torch.float64)
-        opt.step(lambda shift=shift: weight * (CURVATURE * (x / unit - shift).square()).sum())
+
+        def loss(shift: Tensor = shift) -> Tensor:
+            return weight * (CURVATURE * (x / unit - shift).square()).sum()
+
+        opt.step(loss)
         etas.append(float(opt.param_groups[0]["found"]))
     return etas
 

@@ -32,6 +32,8 @@ def _entries() -> tuple[Batch, Batch]:
 class Waves(nn.Module):
     """A network of coordinates: sines of fixed random frequencies, then three linear layers."""
 
+    frequencies: Tensor
+
     def __init__(self, waves: int = 64, width: int = 64) -> None:
         super().__init__()
         random = torch.randn(2, waves, generator=torch.Generator().manual_seed(2024))
