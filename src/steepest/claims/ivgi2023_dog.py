@@ -283,7 +283,7 @@ CLAIMS = (
         experiment=layerwise,
         control="a fixed step of 1e-6",
         seeds=4,
-        minutes=7,
+        minutes=4,
         untested="Fine-tuning, which is what the paper does; convolutions; comparison with Adam.",
     ),
 )

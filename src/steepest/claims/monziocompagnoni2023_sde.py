@@ -36,7 +36,7 @@ def saddle(x: Tensor) -> Tensor:
 
 def order(fast: bool, control: bool) -> Measured:
     """Errors of the mean loss at time 1 for three learning rates, and their ratios from one to the next."""
-    paths, ratios, blurs, curves = (500 if fast else 2_000), [], [], {}
+    paths, ratios, blurs, curves = (500 if fast else 1_000), [], [], {}
     for name in KIN:
         found = []
         for eta in ETAS:
@@ -97,7 +97,7 @@ CLAIMS = (
         control="the equation of SGD for all three",
         seeds=1,
         minutes=0.5,
-        untested="Noise that depends on x or changes the Hessian; losses that are no bowl; networks. The 2,000 paths share "
+        untested="Noise that depends on x or changes the Hessian; losses that are no bowl; networks. The 1,000 paths share "
         "their noise with the equation, so one seed is enough to tell the error from chance.",
     ),
     Claim(
@@ -113,7 +113,7 @@ CLAIMS = (
         experiment=stays,
         control="ρ = 0",
         seeds=1,
-        minutes=0.2,
+        minutes=0.8,
         untested="Saddles of networks; noise; starts further away than ρ, from which SAM leaves, too.",
     ),
 )  # fmt: skip

@@ -31,7 +31,7 @@ class InfoSAM(PreSAM):
     The equations are those of ``solver/infosam.py`` (called there "variance inversed") in the first commit beside its
     second author's VaSSO, two years before the paper.  That file cannot run: α is never set, it has no default, and
     nothing stands beside the variance, so a gradient that stays zero is NaN.  The paper may estimate the variance in
-    another way.
+    another way: in this one the claim ``infosam-adversary`` is not held.
     """
 
     hyper = {"rho": (0.05, "[0, inf)"), "alpha": (0.9, "[0, 1)"), "floor": (1e-12, "(0, inf)")}

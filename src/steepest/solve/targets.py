@@ -117,7 +117,7 @@ class SSO:
         """Steps on batches, again and again, until a loss is at the goal or there were enough.
 
         Args:
-            batches: ``(inputs, *rest)``, as ``step`` takes them; one, for the whole data.
+            batches: tuples of what ``step`` takes, inputs first; one of them, for the whole data.
             steps: at most.
             goal: of a step's loss where it began.
 
