@@ -116,3 +116,10 @@ def test_every_torch_method_can_be_built_and_drawn() -> None:
         who = contestants.find(f"torch.{name}")
         for trial in range(4):
             who.make([torch.nn.Parameter(torch.zeros(2))], **contestants.draw(space, trial))
+
+
+def test_a_rival_that_is_not_installed_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(contestants.OTHERS, "no_such_package.Method", {})
+    with pytest.raises(UsageError, match="pip install no_such_package"):
+        contestants.find("no_such_package.Method")
+    assert set(contestants.OTHERS) <= set(contestants.names())

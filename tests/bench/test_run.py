@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import steepest
 from steepest.bench import contestants
 from steepest.bench import run as run_module
 from steepest.bench.problem import Problem, Workload
@@ -76,6 +77,34 @@ def test_a_closure_asked_twice_by_a_torch_optimizer_is_counted_twice(monkeypatch
     assert record.status == "done", record.error
     point = record.curve[1]
     assert (point["ge"] or 0) > 3 * (point["step"] or 0) > 0
+
+
+class Swapping(torch.optim.SGD):
+    """Hands over other weights than it trains, in the style of Schedule-Free: everything is 2 in evaluation."""
+
+    def eval(self) -> None:
+        self.kept = [p.detach().clone() for p in self.param_groups[0]["params"]]
+        for p in self.param_groups[0]["params"]:
+            p.data.fill_(2.0)
+
+    def train(self) -> None:
+        for p, x in zip(self.param_groups[0]["params"], self.kept, strict=True):
+            p.data.copy_(x)
+
+
+def test_what_is_evaluated_is_what_a_method_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averages are put in for the evaluation and taken out again; training hears nothing of it."""
+    use(monkeypatch, simple)
+    monkeypatch.setattr(torch.optim, "Swapping", Swapping, raising=False)
+    monkeypatch.setitem(contestants.TORCH, "Swapping", {})
+    plain, swapped = (execute(Run("w", f"torch.{name}", 0, 60.0, {"lr": 1e-2})) for name in ("SGD", "Swapping"))
+    assert [p["loss"] for p in swapped.curve] == [4.0] * len(swapped.curve)  # 2 x + 2 against 2 x
+    assert [p["train"] for p in swapped.curve] == [p["train"] for p in plain.curve]
+
+    monkeypatch.setattr(steepest.point.Average, "answer", lambda self, p, state: torch.full_like(p, 2.0))
+    auto = execute(Run("w", "Auto", 0, 60.0))
+    assert auto.status == "done", auto.error
+    assert [p["loss"] for p in auto.curve[1:]] == [4.0] * (len(auto.curve) - 1)
 
 
 def test_divergence_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,9 +238,9 @@ class _Trip:
     def _returned(self) -> Iterator[None]:
         """The weights that the method hands over: an average, where it keeps one."""
         opt: Any = self.opt
-        if self.contestant.counts:
-            keeps = type(opt.point).answer is not steepest.point.Point.answer
-            with opt.averaged() if keeps else contextlib.nullcontext():
+        point = getattr(opt, "point", None)
+        if point is not None and type(point).answer is not steepest.point.Point.answer:
+            with opt.averaged():
                 yield
         elif callable(getattr(opt, "eval", None)):  # Schedule-Free swaps weights by hand
             opt.eval()
