@@ -1,4 +1,4 @@
-"""The pictures of docs/flatness.md, from the recorded results and nothing else.
+"""The pictures of docs/flatness.md and the rows of its tables, from the recorded results and nothing else.
 
 python benchmarks/flat_pictures.py
 """
@@ -57,10 +57,8 @@ def noisy(result: dict[str, Any]) -> Figure:
     axes = figure.subplots(2, len(noises), sharey="row", sharex="row", squeeze=False)
     for column, noise in enumerate(noises):
         these = [row for row in rows if row["noise"] == noise]
-        differences(
-            axes[0][column], these, f"{noise:.0%} wrong labels: {these[0]['tests'] and these[0]['test']:.1%} by SGD"
-        )
-        bars(axes[1][column], these, "lambda_max", "largest eigenvalue of the Hessian", log=True)
+        differences(axes[0][column], these, f"{noise:.0%} wrong labels (SGD: {these[0]['test']:.1%})")
+        bars(axes[1][column], these, "lambda_max", "largest eigenvalue", log=True)
         axes[0][column].set_xlabel("points of test accuracy more than SGD")
     return figure
 
@@ -73,18 +71,35 @@ def adapters(result: dict[str, Any]) -> Figure:
     differences(axes[0], rows, f"AdamW: {rows[0]['test']:.1%}")
     axes[0].set_xlabel("points of test accuracy more than AdamW")
     bars(axes[1], rows, "sam_sharpness", "rise of the loss within 0.1")
-    bars(axes[2], rows, "imbalance", "imbalance of the factors, 0 to 1")
+    bars(axes[2], rows, "imbalance", "imbalance of the factors")
     for ax in axes[1:]:
         ax.set_yticklabels([])
     axes[1].set_yticklabels([row["method"].replace(", twice the epochs", ", twice") for row in rows])
     return figure
 
 
+def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
+    """Rows of a table in Markdown; the second column of numbers is the difference from the first row of its kind."""
+    for row in rows:
+        cells = [f"{row[what]:{form}}" for what, form in columns.items()]
+        more = f"{100 * row['paired']:+.1f} ± {100 * row['paired_half']:.1f}" if row["paired_half"] else "0"
+        print("| " + " | ".join([row["method"], f"{100 * row['test']:.1f}", more, *cells]) + " |")
+
+
 def main() -> None:
-    """Both."""
+    """Both studies, or the one that is recorded."""
+    studies = {
+        "noisy-labels": (noisy, {"noise": ".0%", "radius": "g", "best_epoch": ".1%", "clean_train": ".1%",
+                                 "lambda_max": ".0f", "sam_sharpness": ".3f"}),
+        "lora": (adapters, {"strength": "g", "train_loss": ".3f", "sam_sharpness": ".3f", "imbalance": ".3f"}),
+    }  # fmt: skip
     with mpl.rc_context(LOOK):
-        for name, draw in (("noisy-labels", noisy), ("lora", adapters)):
-            keep(draw(json.loads((ROOT / "results" / f"{name}.json").read_text())), name)
+        for name, (draw, columns) in studies.items():
+            file = ROOT / "results" / f"{name}.json"
+            if file.exists():
+                result = json.loads(file.read_text())
+                keep(draw(result), name)
+                table(result["rows"], columns)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def main() -> None:
         "rounds": asked.rounds,
         "machine": {"cpu": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
                     "torch": torch.__version__, "python": platform.python_version()},
-        "command": "python benchmarks/flatness.py",
+        "command": f"python benchmarks/flatness.py --rounds {asked.rounds}",
     }  # fmt: skip
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(result, indent=1) + "\n")

