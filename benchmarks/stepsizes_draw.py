@@ -68,7 +68,7 @@ def backtracks(problems: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(11, 2.9), layout="constrained")
     axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for ax, problem in zip(axes, shown, strict=True):
-        for name in ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory"):
+        for name in (n for n in ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory") if n in problems[problem]):
             line(ax, problems[problem], name, "mean", "mean")
         ax.axhline(0.2, color="#6b7580", lw=1, ls=(0, (1, 2)))
         ax.set(title=problem, xlabel="epochs", ylim=(0, 4))
