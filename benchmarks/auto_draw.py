@@ -37,12 +37,12 @@ def main() -> None:
             ratios = [row["gradient_equivalents"][name] / row["gradient_equivalents"]["Auto"] for row in rows]
             ax.scatter(ratios, range(len(rows)), color=colour, marker=mark, s=34, label=label, zorder=3)
         ax.axvline(1.0, color="#1a2129", lw=1)
-        ax.set(xscale="log", title="Gradient-equivalents to the target, relative to Auto's: right of the line Auto is faster",
+        ax.set(xscale="log", title="Gradient-equivalents to the target in units of Auto's: right of the line Auto is faster",
                yticks=range(len(rows)), yticklabels=[f"{r['workload']} ({r['kind']})" for r in rows])  # fmt: skip
         ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
         ax.set_xticks([0.5, 1, 2, 4, 8])
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-        ax.legend(fontsize=8, loc="lower right")
+        figure.legend(fontsize=8, loc="outside lower center", ncols=5, frameon=False)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(given.out, metadata={"Date": None})
         if given.png:
