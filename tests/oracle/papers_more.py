@@ -159,7 +159,7 @@ def sls(f: Problem, x: Vector, etas: Rates, c: float = 0.1, beta: float = 0.9, g
 def ponos(f: Problem, x: Vector, etas: Rates, c: float = 0.5, c_p: float = 0.1, delta: float = 0.5, most: float = 10.0,
           xi: float = 1.0, f_star: float = 0.0, mu: float = 0.0, phi: float = 1.0,
           ratchet: bool = False) -> Path:  # fmt: skip
-    C, Q, lbar, d = 0.0, 0.0, 0, 0 * x
+    C, Q, lbar, d = 0.0, 0.0, 0.0, 0 * x
     for t, lr in enumerate(etas, 1):
         g, here = f.grad(x, t), f.loss(x, t)
         d = mu * d + g
