@@ -33,47 +33,52 @@ def line(ax: Axes, rows: dict[str, Any], name: str, x: str, y: str) -> None:
     """One method's curve, thinned to forty points."""
     curve = rows[name]["curve"]
     ys = curve[y]
-    xs = list(range(1, len(ys) + 1)) if len(ys) != len(curve[x]) else curve[x]
+    xs = list(range(1, len(ys) + 1)) if x == y else curve[x]
     every = max(len(ys) // 40, 1)
     ax.plot(xs[::every], [max(v, LEAST) if y == "loss" else v for v in ys[::every]], color=COLOURS[name],
-            label=NAMES.get(name, name), lw=1.6, ls="--" if name in NAMES else "-")  # fmt: skip
+            label=NAMES.get(name, name), lw=1.4, ls="--" if name in NAMES else "-")  # fmt: skip
 
 
 def losses(problems: dict[str, Any], names: Iterable[str]) -> Figure:
     """Training loss against epochs, and against processor seconds."""
-    shown = [p for p in ("mushrooms, kernel", "letters", "LeNet", "ResNet") if p in problems]
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    shown = [p for p in ("mushrooms", "mushrooms, kernel", "letters", "LeNet", "ResNet") if p in problems]
+    figure = Figure(figsize=(2 + 3 * len(shown), 5.2), layout="constrained")
     axes = figure.subplots(2, len(shown), squeeze=False)
     for column, problem in enumerate(shown):
         rows = problems[problem]
         for ax, x in ((axes[0][column], "epoch"), (axes[1][column], "seconds")):
-            for name in names:
+            for name in (n for n in names if n in rows):
                 line(ax, rows, name, x, "loss")
             ax.set(yscale="log", xlabel="epochs" if x == "epoch" else "processor seconds")
             ax.set_xlim(0, max(rows[n]["curve"][x][-1] for n in ("SGD", "Adam")) * (1 if x == "epoch" else 2))
-        values = [v for n in names for v in rows[n]["curve"]["loss"] if v > LEAST]
+        values = [v for n in names if n in rows for v in rows[n]["curve"]["loss"] if v > LEAST]
         low, high = max(min(values) * 0.7, LEAST), 3 * rows["SGD"]["curve"]["loss"][0]
         for ax in (axes[0][column], axes[1][column]):
             ax.set_ylim(low, high)
         axes[0][column].set_title(problem)
     for ax in (axes[0][0], axes[1][0]):
         ax.set_ylabel("training loss")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=8, frameon=False)
+    figure.legend(*axes[0][-1].get_legend_handles_labels(), loc="outside lower center", ncols=8, frameon=False)
     return figure
 
 
 def backtracks(problems: dict[str, Any]) -> Figure:
     """Mean backtracks a step in each epoch."""
-    shown = [p for p in ("mushrooms", "letters", "ResNet", "LeNet, 200 epochs") if p in problems]
-    figure = Figure(figsize=(11, 2.9), layout="constrained")
+    shown = [p for p in ("mushrooms", "letters", "LeNet", "ResNet", "LeNet, 200 epochs") if p in problems]
+    figure = Figure(figsize=(2 + 2.6 * len(shown), 2.9), layout="constrained")
     axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     for ax, problem in zip(axes, shown, strict=True):
         for name in (n for n in ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory") if n in problems[problem]):
             line(ax, problems[problem], name, "mean", "mean")
         ax.axhline(0.2, color="#6b7580", lw=1, ls=(0, (1, 2)))
-        ax.set(title=problem, xlabel="epochs", ylim=(0, 4))
+        ax.set(title=problem, xlabel="epochs", ylim=(0, 5.5))
     axes[0].set_ylabel("backtracks a step")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        *axes[shown.index("LeNet") if "LeNet" in shown else 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+    )
     return figure
 
 
@@ -98,8 +103,8 @@ def distances(answers: list[dict[str, Any]]) -> Figure:
                             color=dots.get_facecolor()[0])  # fmt: skip
     ax.axhspan(-0.5, 0.5, color="#e6e9ed", zorder=0)
     ax.set_xticks(range(len(names)), [n.replace(", averaged", "") for n in names], rotation=15)
-    ax.set(ylabel="points of accuracy\nabove the tuned rival", ylim=(least - 2, 5))
-    ax.legend(loc="lower right", frameon=False, ncols=2, fontsize=8)
+    ax.set(ylabel="points of accuracy\nabove the tuned rival", ylim=(least - 3, 4))
+    ax.legend(loc="lower left", frameon=False, ncols=2, fontsize=8)
     return figure
 
 
