@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -182,8 +183,9 @@ def main() -> None:
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--runs", type=Path, default=Path("lora.jsonl"))
     options.add_argument("--out", type=Path, default=Path("docs/results/lora.json"))
+    options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="AdamW has to be there")
     given = options.parse_args()
-    done = done_before(given.runs)
+    done, methods = done_before(given.runs), {name: METHODS[name] for name in given.methods}
 
     def tried(name: str, lr: float, strength: float) -> float:
         found: float = done[key(name, lr, strength, TUNING_SEED, True)]["test"]
@@ -191,11 +193,11 @@ def main() -> None:
 
     wave(train, [("AdamW", lr, 0.0, TUNING_SEED, True) for lr in RATES], done, given.runs, given.jobs)
     lr = max(RATES, key=lambda lr: tried("AdamW", lr, 0.0))
-    strengths = [(name, lr, s, TUNING_SEED, True) for name, (_, grid) in METHODS.items() for s in grid if len(grid) > 1]
+    strengths = [(name, lr, s, TUNING_SEED, True) for name, (_, grid) in methods.items() for s in grid if len(grid) > 1]
     wave(train, strengths, done, given.runs, given.jobs)
     chosen = {name: max(grid, key=lambda s, n=name: (tried(n, lr, s), s)) if len(grid) > 1 else 0.0  # type: ignore[misc]
-              for name, (_, grid) in METHODS.items()}  # fmt: skip
-    finals = [(name, lr, chosen[name], s, False) for name in METHODS for s in SEEDS]
+              for name, (_, grid) in methods.items()}  # fmt: skip
+    finals = [(name, lr, chosen[name], s, False) for name in methods for s in SEEDS]
     wave(train, finals, done, given.runs, given.jobs)
     rows = list(summary(done, lr, chosen))
     result = {
@@ -203,7 +205,7 @@ def main() -> None:
         "tuning": [{"run": json.loads(k), "valid": v["test"]} for k, v in done.items() if json.loads(k)[-1]],
         "settings": {"train": TRAIN, "valid": VALID, "test": TEST, "batch": BATCH, "epochs": EPOCHS, "tokens": TOKENS,
                      "rank": RANK, "alpha": 2 * RANK, "steps": STEPS, "seeds": SEEDS, "schedule": "linear"},
-        "command": "python benchmarks/lora.py",
+        "command": shlex.join(["python", "benchmarks/lora.py", "--methods", *methods]),
         "torch": torch.__version__,
     }  # fmt: skip
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,6 @@ METHODS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
     "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
     "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
-    "ASAM": (lambda p, lr, r: steepest.ASAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.25, 0.5, 1.0)),
 }  # fmt: skip
 
 
