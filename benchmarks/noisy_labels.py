@@ -40,6 +40,7 @@ METHODS: dict[str, tuple[Make, tuple[float, ...]]] = {
     "SAM": (lambda p, lr, r: steepest.SAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
     "GAM": (lambda p, lr, r: steepest.GAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
     "VaSSO": (lambda p, lr, r: steepest.VaSSO(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
+    "InfoSAM": (lambda p, lr, r: steepest.InfoSAM(p, lr=lr, rho=r, momentum=0.9, weight_decay=5e-4), (0.02, 0.05, 0.1)),
 }  # fmt: skip
 
 
