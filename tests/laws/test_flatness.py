@@ -198,8 +198,8 @@ def test_the_memory_of_a_gradient_may_be_used_again(make: Callable[..., point.Po
         opt = steepest.Optimizer([p], lr=0.1, point=make())
 
         def closure(p: Tensor = p, room: Tensor = room, again: bool = again) -> Tensor:
-            loss = (p**4).sum() / 4 + (p * p).sum()
-            (g,) = torch.autograd.grad(loss, [p])
+            opt.zero_grad()
+            (g,) = torch.autograd.grad(loss := (p**4).sum() / 4 + (p * p).sum(), [p])
             p.grad = room.copy_(g) if again else g
             return loss
 

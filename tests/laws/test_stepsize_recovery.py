@@ -44,7 +44,7 @@ _FARS = dict.fromkeys(("DAdaptAdam", "DAdaptSGD"), _FAR)
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "exploding-0": {**_CUTS, **_SUMS, **_FARS, "Auto": _SECOND, "PoNoS": _MEAN, "PoNoSPrec": _SECOND, "SMB": _THROW},
     "exploding-5": {**_CUTS, **_SUMS, **_FARS, "Auto": _SECOND, "PoNoSPrec": _SECOND},
-    "exploding": {"EllipsoidBacktracking": _CUT, "AdaGradSQR": _SUM},
+    "exploding": {"EllipsoidBacktracking": _CUT, "AdaGradSQR": _SUM, "TDoG": _SUM},
 }
 
 

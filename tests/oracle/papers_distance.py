@@ -175,3 +175,16 @@ def auto(f: Problem, x: Vector, etas: Rates, first: float = 1e-4, lam: float = 0
             heard += 1
             eta *= 1.3 ** (np.sign(slope) / (1 + heard))
         yield mean if averages else x
+
+
+def skipping(f: Problem, x: Vector, etas: Rates, factor: float, window: int) -> Path:
+    """Gradient descent that leaves out steps with a gradient longer than a multiple of the lower median of the last."""
+    norms: list[float] = []
+    for t, eta in enumerate(etas, 1):
+        g = f.grad(x, t)
+        norm = math.sqrt(dot(g, g))
+        if norm > 0:
+            norms = [*norms, norm][-window:]
+            if norm <= factor * sorted(norms)[(len(norms) - 1) // 2]:
+                x = x - eta * g
+        yield x

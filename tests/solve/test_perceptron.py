@@ -55,7 +55,8 @@ def test_equals_the_equations(solve: Any, kind: str, gamma: float, seed: int) ->
     A, y = gaussian(seed)
     result = solve(A, y, gamma=gamma)
     assert result.solved
-    assert np.allclose(theta(result).numpy(), paper(A, y, gamma, result.steps, kind), rtol=1e-10)
+    few = solve(A, y, gamma=gamma, steps=25)  # steps of this length multiply a rounding by two or so each time
+    assert np.allclose(theta(few).numpy(), paper(A, y, gamma, few.steps, kind), rtol=1e-10)
     assert result.history["wrong"][-1] == 0 == int((y * (A @ theta(result)) <= 0).sum())
     assert all(result.history["wrong"][:-1])
     assert len(result.history["loss"]) == result.steps + 1

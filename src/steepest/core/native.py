@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.build import build
-from steepest.core.rule import Op, Program
+from steepest.core.rule import TRUTH, Op, Program
 
 C_TYPE = {"f32": "float", "f64": "double", "bf16": "uint16_t", "f16": "_Float16", "q8s": "uint8_t", "q8u": "uint8_t"}
 CHUNK = 4096  # elements; also in the printed code
@@ -38,7 +38,6 @@ _VECTOR = {
     "sq": "{0}*{0}", "pow": "POW({0},{1})", "and": "(T)({0}!=0&&{1}!=0)",
     "or": "(T)({0}!=0||{1}!=0)", "not": "(T)({0}==0)", "isfinite": "(T)(FABS({0})<=MOST)",
 }  # fmt: skip
-_TRUTH = {"gt", "lt", "ge", "le", "eq", "ne", "and", "or", "not", "isfinite"}  # 0 or 1
 
 _HEAD = """
 #include <float.h>
@@ -229,7 +228,7 @@ def emit(
             else:
                 loop.append(f"w_{n}[i] = ({C_TYPE[kind]}){vector(v)};")
         # how often something is true within a chunk is exact in T, and a chunk of doubles takes twice the registers
-        room = ["T" if str(v) in ops and ops[str(v)].what in _TRUTH else "double" for v in added]
+        room = ["T" if str(v) in ops and ops[str(v)].what in TRUTH else "double" for v in added]
         for i, v in enumerate(added):
             loop.append(f"a{i} += ({room[i]}){vector(v)};")
         over = f" reduction(+:{','.join(f'a{i}' for i in range(len(added)))})" if added else ""

@@ -122,8 +122,7 @@ class Optimizer(Assembly):
         memory = {} if self.step_size.per == "tensor" else self.step_size.memory
         defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **memory}
         self._plain = [name for name in defaults if name not in ("betas", "maximize")]
-        for part in self.oracle.walk():
-            defaults |= getattr(part, "memory", {})
+        defaults |= {n: start for part in self.oracle.walk() for n, start in getattr(part, "memory", {}).items()}
         self._clear()
         super().__init__(listed(params), defaults)
 

@@ -129,7 +129,7 @@ _KNOWN = frozenset(
 )
 
 
-_TRUTH = frozenset("gt lt ge le eq ne and or not isfinite".split())
+TRUTH = frozenset("gt lt ge le eq ne and or not isfinite".split())
 _ARGUMENTS = {"where": 3, "clamp": 3} | dict.fromkeys(
     "neg abs sqrt rsqrt reciprocal exp log tanh sign sq not isfinite sum".split(), 1
 )
@@ -156,7 +156,7 @@ class StandIn:
             return stands[0]
         if what not in _KNOWN or named or len(args) != _ARGUMENTS.get(what, 2):
             raise Unprintable(f"the printed loop does not know {what} with {len(args)} arguments {', '.join(named)}")
-        if what not in _TRUTH | {"where", "sum"} and all(a._truth for a in stands):
+        if what not in TRUTH | {"where", "sum"} and all(a._truth for a in stands):
             raise Unprintable(f"the printed loop does not do arithmetic with truth values only ({what})")
         level, vector = max(a._level for a in stands), any(a._vector for a in stands)
         if what == "sum":
@@ -169,7 +169,7 @@ class StandIn:
             raise Unprintable(f"the printed loop does not know {what} of {args!r}") from error
         ops = self._program.ops
         ops.append(Op(f"t{len(ops)}", what, plain, vector, level))
-        return StandIn(self._program, ops[-1].name, vector, level, what in _TRUTH)
+        return StandIn(self._program, ops[-1].name, vector, level, what in TRUTH)
 
     @classmethod
     def __torch_function__(
