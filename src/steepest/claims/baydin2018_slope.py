@@ -16,7 +16,6 @@ from typing import Any
 import steepest
 from steepest import direction, geometry, point
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
-from steepest.claims.grids import score
 from steepest.claims.tasks import Task, digits, fit, language
 
 GRID = tuple(10.0 ** (-4 + 0.5 * k) for k in range(7))  # 1e-4 to 1e-1
@@ -46,7 +45,7 @@ def tuned(name: str, seed: int, steps: int) -> dict[float, float]:
     """Held-out losses of AdamW by learning rate."""
     task = TASKS[name]()
     ends = {lr: fit(task, partial(steepest.AdamW, lr=lr), seed, steps) for lr in GRID}
-    return {lr: score(task, end.model).test for lr, end in ends.items()}
+    return {lr: task.cost(end.model, task.test) for lr, end in ends.items()}
 
 
 @cache
@@ -56,7 +55,7 @@ def found(name: str, seed: int, steps: int, control: bool) -> tuple[float, float
     run = fit(task, deaf if control else steepest.Auto, seed, steps)
     assert isinstance(run.opt, steepest.Optimizer)
     with run.opt.averaged():
-        loss = score(task, run.model).test
+        loss = task.cost(run.model, task.test)
     return loss, float(run.opt.param_groups[0]["found"])
 
 
