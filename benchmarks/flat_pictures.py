@@ -60,6 +60,7 @@ def noisy(result: dict[str, Any]) -> Figure:
         differences(axes[0][column], these, f"{noise:.0%} wrong labels (SGD: {these[0]['test']:.1%})")
         bars(axes[1][column], these, "lambda_max", "largest eigenvalue", log=True)
         axes[0][column].set_xlabel("points of test accuracy more than SGD")
+    axes[0][0].set_xlim(-8, 4)  # a collapsed run lies far to the left of it
     return figure
 
 
