@@ -25,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import steepest
 from tests.contract.case import CASES, Case
+from tests.processes import leave
 
 ROWS, STEPS, WORLD = 8, 5, 2
 Task = Callable[[int], list[Tensor]]
@@ -208,4 +209,4 @@ def job(rank: int, folder: str) -> None:
             lost = f"not run: the processes lost each other in {key}: {results[key]}"
     torch.save(results, Path(folder) / f"rank{rank}.pt")
     if not lost:
-        dist.destroy_process_group()
+        leave()

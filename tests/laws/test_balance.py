@@ -22,6 +22,7 @@ import steepest
 from steepest.core import shard
 from steepest.nn import LoRALinear, adapters, add_lora, pairs
 from tests.laws.common import tensor
+from tests.processes import leave
 
 
 def one(x: Any, y: Any, gx: Any, gy: Any, lr: float = 0.1, decay: float = 0.0, **options: Any) -> tuple[Tensor, Tensor]:
@@ -232,7 +233,7 @@ def job(rank: int, folder: str) -> None:
     found = [adapters(replica), {n: shard.whole(t) for n, t in adapters(shards).items()}]
     if rank == 0:
         torch.save(found, Path(folder) / "found.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")

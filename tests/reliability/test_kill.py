@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are fo
 @pytest.mark.parametrize("name", METHODS)
 def test_a_killed_run_ends_like_one_that_was_not(name: str, server: Server, tmp_path: Path) -> None:
     """Weights, optimizer, schedule, random state and every loss, to the bit; every checkpoint found is a whole one."""
-    tally = train_and_kill(server, name, tmp_path, KILLS, max(18, 6 * KILLS), 3)
+    tally = train_and_kill(server, name, tmp_path, KILLS, max(60, 6 * KILLS), 3)
     assert sum(tally.phases.values()) == KILLS, tally
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.processes import leave
 from tests.reliability.loops import STEPS, make
 from tests.reliability.test_hugging_face import noisy_rows, trainer
 
@@ -72,7 +72,7 @@ def job(rank: int, folder: str) -> None:
         moved = not torch.equal(next(model.parameters()).detach(), next(Calm().parameters()).detach())
         found[name] = (equal, moved, made.state.global_step, [p.detach().clone() for p in model.parameters()])
     torch.save(found, Path(folder) / f"rank{rank}.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 assert STEPS % WINDOW == 0

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from steepest.schedule import GrowingBatchSampler, NormTest, row_gradients
+from tests.processes import leave
 
 
 def epoch(sampler: GrowingBatchSampler, factor: float = 1.5) -> list[list[int]]:
@@ -220,7 +221,7 @@ def half(rank: int, folder: str) -> None:
     test = NormTest(sampler, 0.1)
     test.update(row_gradients(net, nn.functional.cross_entropy, x[mine], y[mine]))
     torch.save([test.variance, test.square, sampler.batch, sampler.replicas, sampler.rank], f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 def test_processes_test_their_batch_together(tmp_path: Path) -> None:

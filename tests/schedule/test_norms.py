@@ -23,6 +23,7 @@ from torch.distributed.fsdp import fully_shard
 import steepest
 from steepest.schedule import Norms, Record, refine
 from tests.contract.ranks import Uneven, batch
+from tests.processes import leave
 
 
 def known(gs: list[torch.Tensor]) -> tuple[float, float]:
@@ -207,7 +208,7 @@ def sharded(rank: int, folder: str) -> None:
             opt.step()
         records.append((norms.record.l2, norms.record.l1))
     torch.save(records, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 def test_shards_are_added_up(tmp_path: Path) -> None:

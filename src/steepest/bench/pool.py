@@ -74,6 +74,7 @@ def one(run: Run, store: Store, listen: Listener) -> None:
 
 def _in_processes(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener) -> None:
     messages: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+    Store(folder).close()  # two workers that make the file at once would lock each other out
     workers = [_start(folder) for _ in range(jobs)]
 
     def read(number: int) -> None:
