@@ -63,7 +63,7 @@ class Results:
     trials: dict[tuple[str, str], list[Record]] = field(default_factory=dict)
 
 
-DEFAULT_METHODS = (REFERENCE, "ADOPT", "Lion", "SAM", "PoNoS", "DoG")  # one of each kind
+DEFAULT_METHODS = (REFERENCE, "Auto", "ADOPT", "Lion", "SAM", "PoNoS", "DoG")  # one of each kind
 QUICK_METHODS = (REFERENCE, "ADOPT", "PoNoS")
 
 
