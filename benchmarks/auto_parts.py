@@ -10,24 +10,23 @@ table says why it is what it is, and not how good it is: that is `benchmarks/aut
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from auto import DESIGN
 from torch import Tensor
 
 import steepest
 from steepest import direction as D
 from steepest import geometry, point, stepsize
+from steepest.bench.run import returned
 from steepest.bench.workloads import BUILT_IN
 
-DESIGN = ("digits-mlp", "diabetes", "photo-completion", "stdlib-tokens", "digits-conv", "breast-cancer",
-          "breast-cancer-raw")  # fmt: skip
 FIRST_SEED, EVALUATIONS = 20_000, 40
 
 
@@ -70,14 +69,6 @@ VARIANTS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "moments in float32": assembled(codec="float32"),
     "torch.AdamW, lr = 0.01, decay 0.1": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
 }
-
-
-@contextlib.contextmanager
-def returned(opt: Any) -> Iterator[None]:
-    """The average, where one is kept."""
-    averages = isinstance(opt, steepest.Optimizer) and isinstance(opt.point, point.Average)
-    with opt.averaged() if averages else contextlib.nullcontext():
-        yield
 
 
 def steps_to_target(make: Callable[[Any], Any], workload: str, seed: int) -> float:

@@ -140,6 +140,21 @@ def execute(
                 saved = time.monotonic()
 
 
+@contextlib.contextmanager
+def returned(opt: Any) -> Iterator[None]:
+    """The weights that a method hands over: an average, where it keeps one."""
+    point = getattr(opt, "point", None)
+    if point is not None and type(point).answer is not steepest.point.Point.answer:
+        with opt.averaged():
+            yield
+    elif callable(getattr(opt, "eval", None)):  # Schedule-Free swaps weights by hand
+        opt.eval()
+        yield
+        opt.train()
+    else:
+        yield
+
+
 class _Trip:
     """The state of a run in progress."""
 
@@ -226,28 +241,13 @@ class _Trip:
         """Adds a point to the curve. Nothing here is timed, and no random number is taken from training."""
         model = self.problem.model
         model.eval()
-        with torch.no_grad(), torch.random.fork_rng(), self._returned():
+        with torch.no_grad(), torch.random.fork_rng(), returned(self.opt):
             metrics = {name: float(value) for name, value in self.problem.evaluate(model).items()}
         model.train()
         self.diverged |= not math.isfinite(metrics["loss"])
         train = sum(losses) / len(losses) if losses else None
         point = {"step": self.step, "ge": self.ge, "seconds": self.seconds, "train": train, **metrics}
         self.curve.append({k: v if v is not None and math.isfinite(v) else None for k, v in point.items()})
-
-    @contextlib.contextmanager
-    def _returned(self) -> Iterator[None]:
-        """The weights that the method hands over: an average, where it keeps one."""
-        opt: Any = self.opt
-        point = getattr(opt, "point", None)
-        if point is not None and type(point).answer is not steepest.point.Point.answer:
-            with opt.averaged():
-                yield
-        elif callable(getattr(opt, "eval", None)):  # Schedule-Free swaps weights by hand
-            opt.eval()
-            yield
-            opt.train()
-        else:
-            yield
 
     def checkpoint(self) -> bytes:
         """All that is needed to go on."""

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import steepest
-from steepest import direction, geometry, point
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
 from steepest.claims.tasks import Task, digits, fit, language
 
@@ -33,11 +32,11 @@ class Deaf(steepest.stepsize.Slope):
         """Nothing is learnt."""
 
 
-def deaf(params: Any) -> steepest.Optimizer:
+def deaf(params: Any) -> steepest.Auto:
     """Auto without its slopes."""
-    cautious = direction.Cautious(direction.Adam(beta1=0.8, beta2=0.99), scale="mean")
-    return steepest.Optimizer(params, direction=cautious, step_size=Deaf(), geometry=geometry.Decay(weight_decay=0.2),
-                              point=point.Average(), codec="bfloat16")  # fmt: skip
+    opt = steepest.Auto(params)
+    opt.step_size = Deaf()
+    return opt
 
 
 @cache
