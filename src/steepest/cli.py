@@ -118,8 +118,9 @@ def bench(
 ) -> None:
     """Which optimizer should I use, and by how much? Run methods on workloads and say it.
 
-    Built-in workloads: digits-mlp, digits-conv, digits-finetune, digits-autoencoder, breast-cancer, \
-breast-cancer-raw, diabetes, photo-completion, photo-coordinates, stdlib-tokens, stdlib-lm, stdlib-gru, fashion-mnist. A \
+    Built-in workloads: digits-mlp, digits-conv, digits-finetune, digits-autoencoder, digits-vae, digits-vit, breast-cancer, \
+breast-cancer-raw, diabetes, wine, photo-completion, photo-coordinates, flower-denoise, stdlib-tokens, stdlib-lm, \
+stdlib-gru, docstrings-topic, docstrings-lstm, fashion-mnist. A \
 workload of your own is a function that takes a seed and returns a \
 steepest.bench.Problem.
     """

@@ -6,14 +6,16 @@ import gzip
 import math
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from steepest.bench.errors import UsageError
 from steepest.bench.problem import Problem, Workload, minibatches
-from steepest.bench.workloads import BUILT_IN, DEFAULT, QUICK, frozen_targets, images
+from steepest.bench.workloads import BUILT_IN, DEFAULT, QUICK, docstrings, frozen_targets, images, patches, tabular
 from steepest.bench.workloads.own import find
 
 
@@ -59,6 +61,55 @@ def test_a_built_in_workload_keeps_the_contract(workload: Workload) -> None:
         opt.step()
     with torch.no_grad():
         assert one.evaluate(one.model.eval())["loss"] < start
+
+
+def rows(data: tuple[torch.Tensor, ...]) -> set[Any]:
+    return {tuple(row.flatten().tolist()) for row in data[0]}
+
+
+PARTS: dict[str, Callable[[], tuple[set[Any], set[Any]]]] = {
+    "docstrings": lambda: (set(docstrings.parts()[0]), set(docstrings.parts()[1])),
+    "digits": lambda: (rows(images.digits()[0]), rows(images.digits()[1])),
+    "wine": lambda: (rows(tabular.table("wine", True)[0]), rows(tabular.table("wine", True)[1])),
+    "flower": lambda: (rows(patches.squares()[0]), rows(patches.squares()[1])),
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_what_is_held_out_is_not_learnt_from(parts: Callable[[], tuple[set[Any], set[Any]]]) -> None:
+    train, held = parts()
+    assert min(len(train), len(held)) > 40
+    assert not train & held
+
+
+def test_classes_of_docstrings_are_unequal() -> None:
+    sizes = docstrings.topics()[0][1].bincount()
+    assert sizes.max() > 20 * sizes[sizes > 0].min()
+
+
+@pytest.mark.parametrize("name", ["digits-vae", "flower-denoise"])
+def test_noise_belongs_to_the_batch(name: str) -> None:
+    one, same, other = (built(BUILT_IN[name], seed).batch for seed in (1, 1, 2))
+    for k in (7, 0, 3):  # in any order
+        assert torch.equal(one(k)[-1], same(k)[-1])
+        assert not torch.equal(one(k)[-1], one(k + 1)[-1])
+        assert not torch.equal(one(k)[-1], other(k)[-1])
+    assert one(0)[-1].std().item() == pytest.approx(1, abs=0.15)  # 512 numbers or more
+
+
+def test_the_evidence_bound_is_that_of_the_paper() -> None:
+    """Against torch.distributions: ln p(x|z) without its constant, and the divergence from a normal prior."""
+    from torch.distributions import Normal, kl_divergence
+
+    torch.manual_seed(0)
+    model, x, noise = patches.Variational(), torch.rand(5, 64), torch.randn(5, patches.LATENT)
+    mean, log_variance = model.encode(x).chunk(2, -1)
+    posterior = Normal(mean, (log_variance / 2).exp())
+    seen = Normal(model.decode(mean + posterior.stddev * noise), patches.PIXEL)
+    constant = 64 * math.log(patches.PIXEL * math.sqrt(2 * math.pi))
+    prior = Normal(torch.zeros(patches.LATENT), torch.ones(patches.LATENT))
+    expected = kl_divergence(posterior, prior).sum(-1) - seen.log_prob(x).sum(-1) - constant
+    torch.testing.assert_close(model(x, noise), expected)
 
 
 def test_targets_record_where_they_come_from() -> None:

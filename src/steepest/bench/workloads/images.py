@@ -37,7 +37,8 @@ PLACES = (
 
 
 @lru_cache(maxsize=1)
-def _digits() -> tuple[Batch, Batch]:
+def digits() -> tuple[Batch, Batch]:
+    """Images (rows, 1, 8, 8), ink from 0 to 1 less 0.3, and the digits that they show."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -47,7 +48,7 @@ def _digits() -> tuple[Batch, Batch]:
 
 def digits_conv(seed: int) -> Problem:
     """Two convolutions with batch normalisation on 8x8 digits."""
-    train, held = _digits()
+    train, held = digits()
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
         nn.Conv2d(16, 32, 3, padding=1, stride=2), nn.BatchNorm2d(32), nn.ReLU(),
@@ -58,7 +59,7 @@ def digits_conv(seed: int) -> Problem:
 
 def digits_autoencoder(seed: int) -> Problem:
     """Digits through a neck of eight numbers and back."""
-    (x, _), (x_held, _) = _digits()
+    (x, _), (x_held, _) = digits()
     model = nn.Sequential(
         nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 32), nn.Tanh(), nn.Linear(32, 8),
         nn.Linear(8, 32), nn.Tanh(), nn.Linear(32, 128), nn.Tanh(), nn.Linear(128, 64),
@@ -69,7 +70,7 @@ def digits_autoencoder(seed: int) -> Problem:
 
 def _halves() -> tuple[Batch, Batch, Batch]:
     """Digits 0 to 4 to learn from first; then 200 images of 5 to 9, called 0 to 4, and those held out."""
-    (x, y), (x_held, y_held) = _digits()
+    (x, y), (x_held, y_held) = digits()
     low, high, held = y < 5, y >= 5, y_held >= 5
     return (x[low], y[low]), (x[high][:200], y[high][:200] - 5), (x_held[held], y_held[held] - 5)
 

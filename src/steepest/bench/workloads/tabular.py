@@ -1,7 +1,8 @@
-"""Small tables that come inside scikit-learn: medicine and handwritten digits.
+"""Small tables that come inside scikit-learn: medicine, wine and handwritten digits.
 
 They run in a second and differ in what makes them hard: the breast-cancer table unscaled has columns between 0.001 and
-4000, so one learning rate cannot fit all coordinates; the same table standardised is easy; diabetes is noisy and small.
+4000, so one learning rate cannot fit all coordinates; the same table standardised is easy; diabetes is noisy and small, wine
+is smaller still.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from steepest.bench.problem import (
 
 
 @lru_cache(maxsize=4)
-def _table(name: str, standardised: bool) -> tuple[Batch, Batch]:
+def table(name: str, standardised: bool) -> tuple[Batch, Batch]:
     """Returns (training, held-out) rows, three to one."""
     from sklearn import datasets
 
@@ -41,14 +42,14 @@ def _table(name: str, standardised: bool) -> tuple[Batch, Batch]:
 
 def digits_mlp(seed: int) -> Problem:
     """Handwritten digits 8x8, two hidden layers."""
-    train, held = _table("digits", False)
+    train, held = table("digits", False)
     train, held = (train[0] / 16 - 0.3, train[1]), (held[0] / 16 - 0.3, held[1])  # 0..16 ink, 0.3 on average
     model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
     return Problem(model, cross_entropy, minibatches(train, 64, seed), classification(held))
 
 
 def _logistic(standardised: bool, seed: int) -> Problem:
-    train, held = _table("breast_cancer", standardised)
+    train, held = table("breast_cancer", standardised)
     return Problem(nn.Linear(30, 2), cross_entropy, minibatches(train, 64, seed), classification(held))
 
 
@@ -64,7 +65,7 @@ def breast_cancer_raw(seed: int) -> Problem:
 
 def diabetes(seed: int) -> Problem:
     """Regression of the disease's progression by a small network."""
-    train, held = _table("diabetes", True)
+    train, held = table("diabetes", True)
     mean, std = train[1].mean(), train[1].std()
 
     def scaled(y: Tensor) -> Tensor:
@@ -73,6 +74,13 @@ def diabetes(seed: int) -> Problem:
     train, held = (train[0], scaled(train[1])), (held[0], scaled(held[1]))
     model = nn.Sequential(nn.Linear(10, 32), nn.Tanh(), nn.Linear(32, 1))
     return Problem(model, squared_error, minibatches(train, 32, seed), regression(held))
+
+
+def wine(seed: int) -> Problem:
+    """Which of three growers a wine comes from, by a network with more weights than the table has numbers."""
+    train, held = table("wine", True)
+    model = nn.Sequential(nn.Linear(13, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+    return Problem(model, cross_entropy, minibatches(train, 16, seed), classification(held))
 
 
 TABULAR = (
@@ -85,4 +93,5 @@ TABULAR = (
         400 * STEP,
     ),
     Workload("diabetes", "regression, 10-32-1 network, 442 patients: small and noisy", diabetes, 400 * STEP),
+    Workload("wine", "3-layer network, 178 wines x 13 standardised: learnt by heart", wine, 300 * STEP),
 )

@@ -35,19 +35,21 @@ CLASSES = 1000  # the 999 most frequent tokens, and one for all others
 WINDOW = 8  # tokens before the one to be guessed
 
 
-def _source() -> list[str]:
+def sources() -> dict[str, str]:
+    """The text of each module that is there."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    return [(root / f"{m}.py").read_text(encoding="utf-8") for m in MODULES if (root / f"{m}.py").is_file()]
+    return {m: (root / f"{m}.py").read_text(encoding="utf-8") for m in MODULES if (root / f"{m}.py").is_file()}
 
 
-def _no_source() -> str | None:
-    found = sum(map(len, _source()))
+def no_source() -> str | None:
+    """None, or how little of the source there is."""
+    found = sum(map(len, sources().values()))
     return None if found > 500_000 else f"only {found} characters of the standard library's source are on this machine"
 
 
 @lru_cache(maxsize=1)
 def _bytes() -> tuple[Batch, Batch]:
-    raw = bytearray("\n".join(_source()).encode("utf-8"))
+    raw = bytearray("\n".join(sources().values()).encode("utf-8"))
     text = torch.frombuffer(raw, dtype=torch.uint8).long()
     rows = text[: len(text) // (CONTEXT + 1) * (CONTEXT + 1)].view(-1, CONTEXT + 1)
     keep = torch.arange(len(rows)) % 40 != 0  # every 40th stretch is held out
@@ -111,7 +113,7 @@ def stdlib_gru(seed: int) -> Problem:
 @lru_cache(maxsize=1)
 def _tokens() -> tuple[Batch, Batch]:
     kinds = {tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING}
-    words = [t.string for s in _source()[:40] for t in tokenize.generate_tokens(io.StringIO(s).readline)
+    words = [t.string for s in list(sources().values())[:40] for t in tokenize.generate_tokens(io.StringIO(s).readline)
              if t.type in kinds]  # fmt: skip
     index = {word: i for i, (word, _) in enumerate(Counter(words).most_common(CLASSES - 1))}
     ids = torch.tensor([index.get(word, CLASSES - 1) for word in words])
@@ -142,9 +144,9 @@ def stdlib_tokens(seed: int) -> Problem:
 
 TEXT = (
     Workload("stdlib-tokens", "next-token softmax, 1,000 Zipf-distributed classes, Python's own source", stdlib_tokens,
-             400 * STEP, reason_to_skip=_no_source),
+             400 * STEP, reason_to_skip=no_source),
     Workload("stdlib-lm", "byte-level transformer (2 layers, 64 wide), Python's own source", stdlib_lm, 400 * STEP,
-             reason_to_skip=_no_source),
+             reason_to_skip=no_source),
     Workload("stdlib-gru", "byte-level recurrent network (GRU, 96 wide), Python's own source", stdlib_gru, 400 * STEP,
-             reason_to_skip=_no_source),
+             reason_to_skip=no_source),
 )  # fmt: skip
