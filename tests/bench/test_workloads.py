@@ -15,7 +15,17 @@ import torch
 
 from steepest.bench.errors import UsageError
 from steepest.bench.problem import Problem, Workload, minibatches
-from steepest.bench.workloads import BUILT_IN, DEFAULT, QUICK, docstrings, frozen_targets, images, patches, tabular
+from steepest.bench.workloads import (
+    BUILT_IN,
+    DEFAULT,
+    QUICK,
+    docstrings,
+    finetune,
+    frozen_targets,
+    images,
+    patches,
+    tabular,
+)
 from steepest.bench.workloads.own import find
 
 
@@ -39,6 +49,10 @@ def test_minibatches_are_a_function_of_the_step() -> None:
     assert not torch.equal(minibatches((rows,), 3, seed=5)(0)[0], forward[0][0])
 
 
+#: learning rates of AdamW; what is pretrained would be lost at the rate for networks from scratch
+RATES = {"minilm-finetune": 3e-4}
+
+
 @pytest.mark.parametrize("workload", BUILT_IN.values(), ids=BUILT_IN)
 def test_a_built_in_workload_keeps_the_contract(workload: Workload) -> None:
     if reason := workload.reason_to_skip():
@@ -54,7 +68,7 @@ def test_a_built_in_workload_keeps_the_contract(workload: Workload) -> None:
     assert math.isfinite(start)
     assert workload.target is not None, "run python -m steepest.bench.targets"
     assert 0 < workload.target < 0.95 * start
-    opt = torch.optim.AdamW(one.model.train().parameters(), lr=1e-2)
+    opt = torch.optim.AdamW(one.model.train().parameters(), lr=RATES.get(workload.name, 1e-2))
     for k in range(20):
         opt.zero_grad()
         one.loss(one.model, one.batch(k)).backward()
@@ -141,6 +155,13 @@ def test_missing_data_is_a_reason_with_a_mend(tmp_path: Path, monkeypatch: pytes
     for name in images.IDX:
         (tmp_path / f"{name}.gz").write_bytes(b"")
     assert BUILT_IN["fashion-mnist"].reason_to_skip() is None
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "find_spec", lambda name: None if name == "tokenizers" else name)
+    reason = BUILT_IN["minilm-finetune"].reason_to_skip()
+    assert reason is not None
+    assert reason.endswith("pip install tokenizers")
 
 
 def test_a_users_function_becomes_a_workload(tiny: str) -> None:

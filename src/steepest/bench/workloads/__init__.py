@@ -13,6 +13,7 @@ from typing import Any
 
 from steepest.bench.problem import Workload
 from steepest.bench.workloads.docstrings import DOCSTRINGS
+from steepest.bench.workloads.finetune import FINETUNE
 from steepest.bench.workloads.images import IMAGES
 from steepest.bench.workloads.lowrank import LOW_RANK
 from steepest.bench.workloads.patches import PATCHES
@@ -32,7 +33,7 @@ def _with_targets() -> dict[str, Workload]:
     targets = frozen_targets()
     return {
         w.name: replace(w, target=targets[w.name]["target"]) if w.name in targets else w
-        for w in (*TABULAR, *LOW_RANK, *TEXT, *DOCSTRINGS, *IMAGES, *PATCHES)
+        for w in (*TABULAR, *LOW_RANK, *TEXT, *DOCSTRINGS, *IMAGES, *PATCHES, *FINETUNE)
     }
 
 
