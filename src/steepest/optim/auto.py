@@ -5,23 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from steepest import direction as D
-from steepest import point, stepsize
+from steepest import geometry, oracle, point, stepsize
 from steepest.core.optimizer import Optimizer
-from steepest.geometry import Decay
 from steepest.optim.registry import method
 
 
 @method("stepsize", state_bytes=8.0, space={})
 class Auto(Optimizer):
-    r"""Cautious Adam that finds its step size while it runs and returns an average: nothing to choose.
+    r"""Cautious Adam that measures noise and curvature while it runs and returns an average: nothing to choose.
 
-    Four parts: Adam's direction with β = (0.8, 0.99) under a mask of caution; the step size from the signs of slopes
-    (:class:`steepest.stepsize.Slope`); decoupled decay, λ = 0.2; the average of about the last ninth of the points
-    (:class:`steepest.point.Average`).  The moments are kept in bfloat16 and the average in float32, which together take
-    the eight bytes a parameter of AdamW's state.  It needs no closure and no more evaluations than AdamW.
+    Every part is the library's own to take apart:
 
-    Evaluate, and save for use, inside ``with opt.averaged():``.  Step size and decay follow the slopes, so schedulers
-    are not needed; they work as on every method.
+    - direction: Adam under a mask of caution, β₂ = 0.95.  **β₁ is measured**: :math:`\beta_1 = 0.9 - 0.4\,\varphi`, a long
+      memory where gradients do not confirm each other and a short one where they do;
+    - step size: **measured**, from the agreement φ and the slopes where steps end (:class:`steepest.stepsize.Slope`);
+    - geometry: steps and decay in units of each tensor's size, λ = 0.08 (:class:`steepest.geometry.Relative`);
+    - point: gradients are asked 0.6 of the way from the walking point to the average that is returned, whose weights
+      grow as t² (:class:`steepest.point.ScheduleFree`): no schedule, and no end to be known;
+    - oracle: a batch whose gradient is ten times as long as usual is left out (:class:`steepest.oracle.SkipSpikes`).
+
+    The moments are kept in bfloat16 and the average in float32, which together take the eight bytes a parameter of AdamW's
+    state.  It needs no closure and no more evaluations than AdamW.
+
+    Evaluate, and save for use, inside ``with opt.averaged():``.  Schedulers are not needed; they work as on every method.
 
     Args:
         params: parameters or groups; ``weight_decay`` may be set per group (0 for biases and norms, say).
@@ -34,7 +40,7 @@ class Auto(Optimizer):
         >>> import torch, steepest
         >>> x = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
         >>> opt = steepest.Auto([x])
-        >>> for _ in range(60):
+        >>> for _ in range(120):
         ...     _ = opt.step(lambda: (x * x).sum())
         >>> with opt.averaged():
         ...     bool(x.abs().max() < 0.1)
@@ -42,23 +48,34 @@ class Auto(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, **options: Any) -> None:
-        inner = D.Cautious(D.Adam(beta1=0.8, beta2=0.99), scale="mean")
-        super().__init__(params, lr, direction=inner, step_size=stepsize.Slope(), geometry=Decay(weight_decay=0.2),
-                         point=point.Average(), **{"codec": "bfloat16"} | options)  # fmt: skip
+        inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
+        own = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
+        super().__init__(params, lr, direction=inner, step_size=stepsize.Slope(),
+                         geometry=geometry.Relative(weight_decay=0.08), point=point.ScheduleFree(gamma=2, pull=0.6),
+                         **own | options)  # fmt: skip
+
+    def step(self, closure: Any = None, *, scaler: Any = None) -> Any:
+        """As every method's; β₁ of the next one follows the agreement of gradients."""
+        loss = super().step(closure, scaler=scaler)
+        for group in self.param_groups:
+            group["beta1"] = 0.9 - 0.4 * self.param_groups[0]["signal"]
+        return loss
 
     def explain(self) -> str:
         """One line: what was chosen, and what it was chosen from.
 
         >>> import torch
         >>> Auto([torch.nn.Parameter(torch.zeros(2))]).explain()
-        'Auto has not heard a slope yet: its first step is 0.0001 long in every coordinate'
+        "Auto has not compared two gradients yet: its first step is 0.0006 of the root of a tensor's size"
         """
         seen = self.param_groups[0]
-        found, first = float(seen["found"]), float(seen["first"])
-        if not seen["ups"] and not seen["heard"] and found in (0.0, first):
-            return f"Auto has not heard a slope yet: its first step is {first:g} long in every coordinate"
-        longer = 50 * (1 + seen["lean"])
-        state = (f"kept by {seen['heard']:.0f} slopes since, of which {longer:.0f} % of late asked for a longer one"
-                 if seen["downs"] >= 2 else "still growing, for no slope has turned twice")  # fmt: skip
-        return (f"Auto moves by cautious Adam, {found:.2g} long in every coordinate, found from {first:g} and {state}; "
-                "it returns the average of the last ninth of its points")  # fmt: skip
+        if not seen["heard"]:
+            return (f"Auto has not compared two gradients yet: its first step is {seen['usual'] / 100:.2g} "
+                    "of the root of a tensor's size")  # fmt: skip
+        agree = seen["most"] if seen["heard"] >= stepsize.slope.LISTENS else seen["agree"]
+        noise = "little noise" if seen["signal"] == 1 else "much noise" if seen["signal"] < 0.4 else "some noise"
+        state = (f"{seen['turns']:.0f} turns of the slope since" if seen["up"] else
+                 f"still on its way up, {seen['slips']:.0f} slopes against it")  # fmt: skip
+        return (f"Auto moves by cautious Adam with β₁ = {seen['beta1']:.2f}, {seen['found']:.2g} of the root of a tensor's "
+                f"size: gradients agree by {agree:.2f} ({noise}), which makes {seen['usual'] * seen['signal']:.2g} usual, "
+                f"and {state}; it returns the average of its points, late ones more")  # fmt: skip

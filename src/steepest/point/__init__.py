@@ -14,6 +14,7 @@ from steepest.point.penalty import GradientPenalty
 from steepest.point.perturbed import Perturbed
 from steepest.point.presam import ASAM, PreSAM
 from steepest.point.sam import SAM
+from steepest.point.schedulefree import ScheduleFree
 from steepest.point.vasso import VaSSO
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Perturbed",
     "Point",
     "PreSAM",
+    "ScheduleFree",
     "UniXGrad",
     "VaSSO",
 ]

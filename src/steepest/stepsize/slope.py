@@ -1,4 +1,9 @@
-"""The slope where the last step ended says whether it was too short: a step size from the sign of one inner product."""
+"""Two inner products with the next gradient say how far: whether gradients agree at all, and where the last step ended.
+
+A step size has a usual value, in units in which one suits most models.  How much of a gradient the next one confirms says
+how much of the usual step is safe, for what is not confirmed is the batch's own; and the slope along the last direction
+says whether the step was too long for the curvature there.  Neither costs an evaluation.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +11,108 @@ import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 
-import torch
 from torch import Tensor
 
-from steepest.core.part import NewState, Scalars, StepSize
+from steepest.core.part import Scalars, StepSize
 
-UP, CREEP = math.log(2), math.log(1.3)
+LISTENS = 5  # agreements that make a mean worth believing
+RAMP = 10.0  # on the way up to the usual step
+STEEPNESS = 0.7  # how fast the wanted share of positive slopes rises with the logarithm of the step size
 
 
 class Slope(StepSize):
-    r"""The step size at whose end the loss of the *next* batch stops falling, sought by bracketing and then by creeping.
+    r"""A usual step, as much of it as gradients agree, corrected by the signs of slopes.
 
-    .. math:: s_t = \operatorname{sign}\,\langle g_t,\; m_{t-1} / (\sqrt{v_{t-1}} + \epsilon)\rangle,\qquad
-              \log\eta_t = \log\eta_{t-1} + \kappa\, s_t
+    .. math:: c_t = \frac{\langle g_t, m_{t-1}\rangle}{\lVert g_t\rVert\,\lVert m_{t-1}\rVert},\qquad
+              \varphi_t = \min\bigl(1, \max(0.1,\; 2\,\bar c_t)\bigr),\qquad
+              s_t = \operatorname{sign}\,\langle g_t,\, m_{t-1} / (\sqrt{v_{t-1}} + \epsilon)\rangle
 
-    The gradient g_t comes from a batch that the last direction has not seen.  Where it still points along that
-    direction (s = 1) a longer step would have been better, where it points back (s = -1) a shorter one; only the sign
-    is used, so one exploding batch is worth no more than any other.  While bracketing, κ is log 2 upwards and log √2
-    downwards, until two of the steps downwards came after one upwards; after that κ = log 1.3 / (1 + n) at the n-th
-    sign, so η can follow the run but drifts like a small power of the number of steps, at most.
+    *Agreement.*  The batch of g_t has not been seen by m_{t-1}, so what they share is signal; c̄ is the mean of the first
+    five c, and from then on the largest that a running mean over about five has reached.  (Later c falls or turns negative
+    at every good step size, so a fall means nothing; a rise does.)  The usual step is :math:`P_t = \varphi_t P`.
 
-    It costs no evaluation and no memory: the inner product is taken in the loop that moves x, from the old moments.
+    *On the way up* η begins at P/100.  Every positive slope takes it up tenfold, as far as P_t; a negative one takes it
+    down by √10 and makes those after it count for less, so a model that cannot bear P (a pretrained one) stops below.
+
+    *From there on*, with k the number of times that slopes have changed their sign,
+
+    .. math:: \log\eta \leftarrow \log\eta + \frac{\log 2}{1 + k}\,\bigl(\mathbb 1[s_t > 0] - p_t\bigr),\qquad
+              \operatorname{logit} p_t = \operatorname{logit} 0.3 + (1 - \varphi_t) + 0.7\,\log(\eta / P_t)
+
+    A good step overshoots: three slopes in ten are positive, more where noise rules.  p is the share that is wanted, and
+    it rises with η, so that it takes strong evidence to go far from the usual step in either direction.
 
     Args:
-        first: η of the first step, for directions with elements about 1 in size, default 1e-4.
+        usual: P, for directions with elements about 1 in size under :class:`steepest.geometry.Relative`; default 0.06.
 
-    Source: this library's own; the inner product is that of hypergradient descent (Baydin et al. 2018,
-    arXiv:1703.04782, equation 5), of which it takes the sign, with falling gains in the manner of Robbins and Monro.
+    Source: this library's own; the inner product s is that of hypergradient descent (Baydin et al. 2018, arXiv:1703.04782,
+    equation 5), of which it takes the sign; gains that fall with the number of turns are Kesten's (1958).  All numbers
+    were found by experiment (the page "Auto").
 
-    Note: a mask that a cautious direction puts on d is left out of the inner product.  A sign of 0 (a batch without a
-    gradient, the first step) changes nothing.  ``first`` should be too small: where steps are far too long the points
-    jump about, slopes are of either sign, and the bracket may end before η is short enough.
+    Note: a mask that a cautious direction puts on d, and the scales of the geometry, are left out of the inner product.
+    Where either product is 0 (a batch without a gradient, the first step) nothing is learnt.
 
     Example:
-        from 1, two steps up, then the slope has turned; the third sign of that kind ends the bracket.
+        from 0.1, two slopes up to the usual step of 10; then one that has turned.
 
-        >>> h, memory = SimpleNamespace(first=1.0), dict(Slope.memory)
-        >>> for slope in (1.0, 1.0, -1.0, -1.0, 1.0):
-        ...     eta = Slope().eta({}, memory, h, 0.0)
-        ...     Slope().after({"slope": slope}, memory, h)
-        >>> eta, round(memory["found"], 4)  # √2 · √2 down from 4, then up by 1.3^(1/2)
-        (2.0, 2.2804)
+        >>> h, memory = SimpleNamespace(usual=10.0), dict(Slope.memory)
+        >>> for slope in (0.0, 1.0, 1.0, -1.0):
+        ...     eta = Slope().eta({"slope": slope, "shared": abs(slope), "now": 1.0, "past": 1.0}, memory, h, 0.0)
+        ...     print(round(eta, 3))
+        0.1
+        1.0
+        10.0
+        8.123
     """
 
-    hyper = {"first": (1e-4, "(0, inf)")}
-    #: η; ups and downs of the bracket; signs heard since; a running mean of the signs
-    memory = {"found": 0.0, "ups": 0.0, "downs": 0.0, "heard": 0.0, "lean": 0.0}
+    hyper = {"usual": (0.06, "(0, inf)")}
+    #: η; P_t/P; the running c, its largest, how many; negative slopes on the way up; 1 when up; last sign; its changes
+    memory = {"found": 0.0, "signal": 1.0, "agree": 0.0, "most": 0.0, "heard": 0.0,
+              "slips": 0.0, "up": 0.0, "sign": 0.0, "turns": 0.0}  # fmt: skip
     needs = frozenset({"m", "v", "eps"})
     plain = True
-    cite = ("baydin2018hypergradient",)
+    cite = ("baydin2018hypergradient", "kesten1958accelerated")
+
+    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
+        """The slope along the last direction and the agreement with the last moment, from the old moments."""
+        return {"slope": g * s.m / (s.v.sqrt() + h.eps), "shared": g * s.m, "now": g * g, "past": s.m * s.m}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
-        """What has been found so far."""
-        memory["found"] = memory["found"] or h.first
+        """One slope further."""
+        memory["found"] = memory["found"] or h.usual / 100
+        slope, lengths = sums["slope"], math.sqrt(sums["now"]) * math.sqrt(sums["past"])
+        if slope != 0.0 and lengths > 0.0:
+            self._listen(sums["shared"] / lengths, memory)
+            (self._correct if memory["up"] else self._climb)(slope > 0, memory, h.usual * memory["signal"])
         return memory["found"]
 
-    def advance(
-        self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
-    ) -> tuple[NewState, dict[str, Tensor]]:
-        """The slope along the last direction, from the old moments."""
-        return {}, {"slope": g * s.m / (torch.sqrt(s.v) + h.eps)}
+    @staticmethod
+    def _listen(c: float, memory: dict[str, float]) -> None:
+        """Agreement; a change of the usual step takes η along."""
+        memory["heard"] += 1
+        memory["agree"] += (c - memory["agree"]) / min(memory["heard"], LISTENS)
+        believed = memory["agree"]
+        if memory["heard"] >= LISTENS:
+            memory["most"] = believed = max(memory["most"], memory["agree"])
+        before, memory["signal"] = memory["signal"], min(1.0, max(0.1, 2 * believed))
+        if memory["up"]:
+            memory["found"] *= memory["signal"] / before
 
-    def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
-        """One sign further."""
-        slope = sums.get("slope", 0.0)
-        if slope == 0.0:
-            return
-        sign = math.copysign(1.0, slope)
-        memory["lean"] += 0.02 * (sign - memory["lean"])
-        if memory["downs"] < 2:
-            memory["found"] *= math.exp(UP if sign > 0 else -UP / 2)
-            memory["ups"] += sign > 0
-            memory["downs"] += sign < 0 < memory["ups"]
-        else:
-            memory["heard"] += 1
-            memory["found"] *= math.exp(sign * CREEP / (1 + memory["heard"]))
+    @staticmethod
+    def _climb(longer: bool, memory: dict[str, float], usual: float) -> None:
+        """On the way up."""
+        step = RAMP ** ((1.0 if longer else -0.5) / (1 + memory["slips"]))
+        memory["found"] = min(memory["found"], usual) * step
+        memory["slips"] += not longer
+        if memory["found"] >= usual * 0.999:
+            memory["found"], memory["up"] = usual, 1.0
+
+    @staticmethod
+    def _correct(longer: bool, memory: dict[str, float], usual: float) -> None:
+        """Towards the step size at which the share of positive slopes is the one that is wanted there."""
+        sign = 1.0 if longer else -1.0
+        memory["turns"] += sign * memory["sign"] < 0
+        memory["sign"] = sign
+        wanted = math.log(3 / 7) + (1 - memory["signal"]) + STEEPNESS * math.log(memory["found"] / usual)
+        share = min(0.9, max(0.05, 1 / (1 + math.exp(-wanted))))
+        memory["found"] *= 2 ** ((longer - share) / (1 + memory["turns"]))
