@@ -7,14 +7,15 @@ is learnt from its loss.  So the whole step is left out, as a step with a NaN is
 
 from __future__ import annotations
 
-import itertools
 import math
 from statistics import median_low
+
+import torch
 
 from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Oracle, described
-from steepest.core.run import Run
+from steepest.core.run import SPARSE, Run
 
 
 class SkipSpikes(Oracle):
@@ -83,9 +84,18 @@ class SkipSpikes(Oracle):
     @staticmethod
     def _norm(run: Run, evidence: Evidence) -> float:
         """Over all tensors, the same on all processes; NaN where the loss is not finite."""
-        g = run.grads(evidence) if evidence.gradient is None else map(evidence.gradient, itertools.count(), run.params)
+        made = evidence.gradient
+        given = [p.grad if made is None else made(k, p) for k, p in enumerate(run.params)]
+        g = {p: shard.local(u) for p, u in zip(run.params, given, strict=True) if u is not None}
+        if any(u.is_sparse for u in g.values()):
+            raise RuntimeError(SPARSE)
+        norms = torch._foreach_norm(list(g.values()), dtype=torch.float64) if g else [torch.zeros(())]
+        squares = torch.stack(norms).square().view(-1, 1)
+        reduce = shard.reducer(list(g))
+        if reduce is not None:
+            reduce(squares)
         loss = 0.0 if evidence.loss is None else float(evidence.loss)
-        return shard.mean_over_ranks(math.sqrt(run.dot(*itertools.tee(g))) + 0.0 * loss)
+        return shard.mean_over_ranks(math.sqrt(float(squares.sum())) + 0.0 * loss)
 
     def keep(self, run: Run) -> None:
         """Remember the norm."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from steepest.core import shard
 from steepest.core.part import NewState, Point, Scalars
 from steepest.core.run import Run
 from steepest.point.average import Average
@@ -61,12 +64,16 @@ class ScheduleFree(Average):
     def keep(self, run: Run) -> None:
         """Take in the point that walks, and move y along with the average."""
         for group in run.opt.param_groups:
-            pull = run.h("pull", group)
+            pull, by_age = run.h("pull", group), defaultdict[int, list[Tensor]](list)
             for p in group["params"]:
                 state = run.opt.state.get(p, {})
                 if "average" in state:
                     state["averaged"] = t = state.get("averaged", 0) + 1
-                    mean = state["average"]
-                    step = (p.detach().to(mean.dtype) - mean).mul_((1 + self.gamma) / (t + self.gamma) / (1 - pull))
-                    mean.add_(step)
-                    p.detach().add_(step.to(p.dtype), alpha=pull)
+                    by_age[t].append(p)
+            for t, params in by_age.items():
+                means: list[Tensor] = [shard.local(run.opt.state[p]["average"]) for p in params]
+                points = [shard.local(p) for p in params]
+                steps = torch._foreach_sub([y.to(m.dtype) for y, m in zip(points, means, strict=True)], means)
+                torch._foreach_mul_(steps, (1 + self.gamma) / (t + self.gamma) / (1 - pull))
+                torch._foreach_add_(means, steps)
+                torch._foreach_add_(points, [u.to(y.dtype) for u, y in zip(steps, points, strict=True)], alpha=pull)
