@@ -158,23 +158,40 @@ def a_dog(f: Problem, x0: Vector, etas: Rates, reps: float = 1e-6) -> Path:
         yield tau * z + (1 - tau) * y
 
 
-def auto(f: Problem, x: Vector, etas: Rates, first: float = 1e-4, lam: float = 0.2, averages: bool = False) -> Path:
-    """Cautious Adam with decay at the step size of slopes; the points, or their average."""
-    u, eta, ups, downs, heard, mean = Moments(0.8, 0.99, 1e-8), first, 0, 0, 0, 0 * x
+def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0.08, averages: bool = False) -> Path:
+    """Gradients at y, between the walking point z and the average; the step from what gradients say."""
+    z = y = mean = x
     m = v = 0 * x
+    eta, phi, up, last = usual / 100, 1.0, False, 0
+    c_mean, c_most, cs, slips, turns = 0.0, 0.0, 0, 0, 0
     for t, lr in enumerate(etas, 1):
-        g = f.grad(x, t)
+        g = f.grad(y, t)
         slope = dot(g, m / (np.sqrt(v) + 1e-8))
-        m, v = 0.8 * m + 0.2 * g, 0.99 * v + 0.01 * g**2
-        x = x - lr * eta * lam * x - lr * eta * caution(f, u(g), g, "mean")
-        mean = mean + 9 / (t + 8) * (x - mean)
-        if slope != 0 and downs < 2:
-            ups, downs = ups + (slope > 0), downs + (slope < 0 and ups > 0)
-            eta *= 2 if slope > 0 else 0.5**0.5
-        elif slope != 0:
-            heard += 1
-            eta *= 1.3 ** (np.sign(slope) / (1 + heard))
-        yield mean if averages else x
+        if slope != 0:
+            c = dot(g, m) / math.sqrt(dot(g, g) * dot(m, m))
+            cs += 1
+            c_mean = c_mean + (c - c_mean) / cs if cs <= 5 else 0.8 * c_mean + 0.2 * c
+            c_most = max(c_most, c_mean) if cs >= 5 else 0.0
+            old, phi = phi, min(1, max(0.1, 2 * (c_most if cs >= 5 else c_mean)))
+            P = usual * phi
+            if up:
+                eta *= phi / old
+                turns += slope * last < 0
+                last = np.sign(slope)
+                p = 1 / (1 + 7 / 3 * math.exp(phi - 1) * (P / eta) ** 0.7)
+                eta = min(eta * 2 ** (((slope > 0) - min(0.9, max(0.05, p))) / (1 + turns)), 10 * P)
+            else:
+                eta = min(eta, P) * 10 ** ((1 if slope > 0 else -0.5) / (1 + slips))
+                slips += slope < 0
+                if eta >= 0.999 * P:
+                    eta, up = P, True
+        m, v = 0.5 * m + 0.5 * g, 0.95 * v + 0.05 * g**2
+        d = caution(f, m / (1 - 0.5**t) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8), g, "mean")
+        s = join([np.full(q.shape, max(math.sqrt(float((q * q).mean())), 0.01) ** 0.5) for q in f.parts(y)])
+        z = z - lr * eta * s * (d + lam / (1 - 0.6) * y)
+        mean = mean + 3 / (t + 2) * (z - mean)
+        y = 0.4 * z + 0.6 * mean
+        yield mean if averages else y
 
 
 def skipping(f: Problem, x: Vector, etas: Rates, factor: float, window: int) -> Path:

@@ -40,11 +40,11 @@ def layerwise_d_adapt(params: Any, **options: Any) -> steepest.Optimizer:
                               **options)  # fmt: skip
 
 
-def eager_auto(params: Any, **options: Any) -> steepest.Optimizer:
-    """From a first step that is much too long."""
-    return steepest.Optimizer(params, direction=D.Cautious(D.Adam(beta1=0.8, beta2=0.99), scale="mean"),
-                              step_size=stepsize.Slope(first=3.0), geometry=geometry.Decay(weight_decay=0.2),
-                              **options)  # fmt: skip
+def long_auto(params: Any, **options: Any) -> steepest.Optimizer:
+    """From a usual step that is much too long, and whatever length a gradient has."""
+    opt = steepest.Auto(params, oracle=oracle.Oracle(), **options)
+    opt.param_groups[0]["usual"] = 6.0
+    return opt
 
 
 def skipping(params: Any, factor: float, **options: Any) -> steepest.Optimizer:
@@ -57,7 +57,7 @@ ROWS: list[Row] = [
     Row(skipping, papers.skipping, {"factor": FACTOR}, {"factor": FACTOR, "window": 5}),
     Row("Auto", papers.auto, {"codec": "float32"}, lr=1.0),
     Row("Auto", papers.auto, {"codec": "float32"}, {"averages": True}, lr=0.7, returned=True),
-    Row(eager_auto, papers.auto, {}, {"first": 3.0}, lr=1.0),
+    Row(long_auto, papers.auto, {"codec": "float32"}, {"usual": 6.0}, lr=1.0),
     Row("LDoG", papers.layerwise_dog, {"reps_rel": 1e-2, "weight_decay": 0.1}, {"reps": 1e-2, "lam": 0.1}, lr=1.0),
     Row("AdaGradNorm", papers.adagrad_norm, {"b0": 0.2, "weight_decay": 0.1}, {"b0": 0.2, "lam": 0.1}, lr=0.5),
     Row("AdaGradNorm", papers.adagrad_norm, {"per": "tensor"}, {"alone": True}, lr=0.5),

@@ -9,17 +9,21 @@ from steepest.core.part import Geometry, Scalars
 from steepest.core.rule import total
 
 
+FLOOR = 0.01  # the size of a tensor of zeros
+
+
 class Relative(Geometry):
     r"""Step and decay in proportion to the root of a tensor's size.
 
-    .. math:: x^+ = x - s\,(\eta d + \eta\lambda x),\qquad s = \max\bigl(\sqrt{\textstyle\sum x^2 / n},\; \rho\bigr)^{1/2}
+    .. math:: x^+ = x - s\,(\eta d + \eta\lambda x),\qquad s = \max\bigl(\sqrt{\textstyle\sum x^2 / n},\; 0.01\bigr)^{1/2}
 
     with n the number of elements of the tensor.  Weights that begin with a variance of 1/(fan in) have s = (fan in)^(-1/4):
     halfway between one step for all tensors and steps in proportion to them.
 
+    A tensor of zeros moves as if its elements were 0.01.
+
     Args:
         weight_decay: λ, default 0.01.
-        floor: ρ, the size that a tensor of zeros is taken to have, default 0.01.
 
     Source: this library's own.  With the exponent 1 and no decay s is the scale of Adafactor's relative steps (Shazeer &
     Stern 2018, arXiv:1804.04235, Algorithm 4, line 4); the exponent 1/2 was found by experiment (the page "Auto").
@@ -33,10 +37,10 @@ class Relative(Geometry):
         tensor([ 3., -5.])
     """
 
-    hyper = {"weight_decay": (0.01, "[0, inf)"), "floor": (0.01, "(0, inf)")}
+    hyper = {"weight_decay": (0.01, "[0, inf)")}
     cite = ("shazeer2018adafactor",)
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
         """The map, with one sum over the tensor."""
         size = torch.sqrt(total(x * x) / h.numel)
-        return x - torch.sqrt(torch.clamp(size, min=h.floor)) * (u + x * (eta * h.weight_decay))
+        return x - torch.sqrt(torch.clamp(size, min=FLOOR)) * (u + x * (eta * h.weight_decay))

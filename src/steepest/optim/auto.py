@@ -16,13 +16,14 @@ class Auto(Optimizer):
 
     Every part is the library's own to take apart:
 
-    - direction: Adam under a mask of caution, β₂ = 0.95.  **β₁ is measured**: :math:`\beta_1 = 0.9 - 0.4\,\varphi`, a long
-      memory where gradients do not confirm each other and a short one where they do;
-    - step size: **measured**, from the agreement φ and the slopes where steps end (:class:`steepest.stepsize.Slope`);
+    - direction: Adam with β = (0.5, 0.95) under a mask of caution;
+    - step size: **measured**, from how far gradients confirm each other, and from the slopes where steps end
+      (:class:`steepest.stepsize.Slope`);
     - geometry: steps and decay in units of each tensor's size, λ = 0.08 (:class:`steepest.geometry.Relative`);
     - point: gradients are asked 0.6 of the way from the walking point to the average that is returned, whose weights
       grow as t² (:class:`steepest.point.ScheduleFree`): no schedule, and no end to be known;
     - oracle: a batch whose gradient is ten times as long as usual is left out (:class:`steepest.oracle.SkipSpikes`).
+      The first is trusted.
 
     The moments are kept in bfloat16 and the average in float32, which together take the eight bytes a parameter of AdamW's
     state.  It needs no closure and no more evaluations than AdamW.
@@ -49,17 +50,10 @@ class Auto(Optimizer):
 
     def __init__(self, params: Any, lr: float = 1.0, **options: Any) -> None:
         inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
-        own = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
+        own: dict[str, Any] = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
         super().__init__(params, lr, direction=inner, step_size=stepsize.Slope(),
                          geometry=geometry.Relative(weight_decay=0.08), point=point.ScheduleFree(gamma=2, pull=0.6),
                          **own | options)  # fmt: skip
-
-    def step(self, closure: Any = None, *, scaler: Any = None) -> Any:
-        """As every method's; β₁ of the next one follows the agreement of gradients."""
-        loss = super().step(closure, scaler=scaler)
-        for group in self.param_groups:
-            group["beta1"] = 0.9 - 0.4 * self.param_groups[0]["signal"]
-        return loss
 
     def explain(self) -> str:
         """One line: what was chosen, and what it was chosen from.
@@ -76,6 +70,6 @@ class Auto(Optimizer):
         noise = "little noise" if seen["signal"] == 1 else "much noise" if seen["signal"] < 0.4 else "some noise"
         state = (f"{seen['turns']:.0f} turns of the slope since" if seen["up"] else
                  f"still on its way up, {seen['slips']:.0f} slopes against it")  # fmt: skip
-        return (f"Auto moves by cautious Adam with β₁ = {seen['beta1']:.2f}, {seen['found']:.2g} of the root of a tensor's "
-                f"size: gradients agree by {agree:.2f} ({noise}), which makes {seen['usual'] * seen['signal']:.2g} usual, "
-                f"and {state}; it returns the average of its points, late ones more")  # fmt: skip
+        return (f"Auto moves by cautious Adam, {seen['found']:.2g} of the root of a tensor's size: gradients agree by "
+                f"{agree:.2f} ({noise}), which makes {seen['usual'] * seen['signal']:.2g} usual, and {state}; "
+                "it returns the average of its points, late ones more")  # fmt: skip

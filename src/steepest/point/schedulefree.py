@@ -22,7 +22,8 @@ class ScheduleFree(Average):
               \bar x_{t+1} = \bar x_t + \frac{1+\gamma}{t+\gamma}\,(z_{t+1} - \bar x_t)
 
     The parameters hold y, where training evaluates; ``with opt.averaged():`` puts x̄ into the model.  z is not stored: it
-    is :math:`(y - \beta\bar x)/(1-\beta)`.  The point z_k weighs about :math:`k^\gamma`, whatever the step size was.
+    is :math:`(y - \beta\bar x)/(1-\beta)`.  The point z_k weighs about :math:`k^\gamma`, whatever the step size was; t counts the
+    steps of each parameter.
 
     Args:
         gamma: γ, an integer, default 0 as in the paper.
@@ -67,9 +68,9 @@ class ScheduleFree(Average):
             pull, by_age = run.h("pull", group), defaultdict[int, list[Tensor]](list)
             for p in group["params"]:
                 state = run.opt.state.get(p, {})
-                if "average" in state:
-                    state["averaged"] = t = state.get("averaged", 0) + 1
-                    by_age[t].append(p)
+                if "average" in state and state.get("averaged", 0) < state["step"]:  # it was moved in this step
+                    state["averaged"] = state["step"]
+                    by_age[state["step"]].append(p)
             for t, params in by_age.items():
                 means: list[Tensor] = [shard.local(run.opt.state[p]["average"]) for p in params]
                 points = [shard.local(p) for p in params]

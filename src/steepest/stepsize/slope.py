@@ -17,6 +17,7 @@ from steepest.core.part import Scalars, StepSize
 
 LISTENS = 5  # agreements that make a mean worth believing
 RAMP = 10.0  # on the way up to the usual step
+MOST = 10.0  # usual steps: after an accident every slope is positive for long, and means nothing
 STEEPNESS = 0.7  # how fast the wanted share of positive slopes rises with the logarithm of the step size
 
 
@@ -40,7 +41,7 @@ class Slope(StepSize):
               \operatorname{logit} p_t = \operatorname{logit} 0.3 + (1 - \varphi_t) + 0.7\,\log(\eta / P_t)
 
     A good step overshoots: three slopes in ten are positive, more where noise rules.  p is the share that is wanted, and
-    it rises with η, so that it takes strong evidence to go far from the usual step in either direction.
+    it rises with η, so that it takes strong evidence to go far from the usual step in either direction; η stays below 10 P_t.
 
     Args:
         usual: P, for directions with elements about 1 in size under :class:`steepest.geometry.Relative`; default 0.06.
@@ -115,4 +116,4 @@ class Slope(StepSize):
         memory["sign"] = sign
         wanted = math.log(3 / 7) + (1 - memory["signal"]) + STEEPNESS * math.log(memory["found"] / usual)
         share = min(0.9, max(0.05, 1 / (1 + math.exp(-wanted))))
-        memory["found"] *= 2 ** ((longer - share) / (1 + memory["turns"]))
+        memory["found"] = min(memory["found"] * 2 ** ((longer - share) / (1 + memory["turns"])), MOST * usual)
