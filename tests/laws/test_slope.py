@@ -1,4 +1,4 @@
-"""Laws of the step size from slopes, and of the method made of it: scales are found, units and accidents are not heard."""
+"""Laws of the step size from slopes, and of the method made of it: noise and curvature are heard, units are not."""
 
 from __future__ import annotations
 
@@ -10,51 +10,75 @@ import torch
 from torch import Tensor, nn
 
 import steepest
-from steepest import direction, stepsize
+from steepest import direction, geometry, stepsize
 
 CURVATURE = torch.logspace(0, 1, 12, dtype=torch.float64)
 
 
-def found(first: float, unit: float = 1.0, weight: float = 1.0, steps: int = 150) -> list[float]:
-    """The step sizes on a noisy quadratic whose weights are measured in units of ``unit`` and whose loss is weighted."""
-    noise = torch.Generator().manual_seed(0)
-    x = nn.Parameter(torch.full((12,), 3.0 * unit, dtype=torch.float64))
-    opt = steepest.Optimizer([x], direction=direction.Adam(beta2=0.99, eps=0.0), step_size=stepsize.Slope(first=first))
-    etas = []
+def walked(
+    noise: float = 1.0, weight: float = 1.0, steps: int = 60, sharp: float = 1.0, **options: float
+) -> list[dict[str, float]]:
+    """What stands in the group after each step on a quadratic whose minimum is thrown about."""
+    throw = torch.Generator().manual_seed(0)
+    x = nn.Parameter(torch.full((12,), 3.0, dtype=torch.float64))
+    opt = steepest.Optimizer([x], direction=direction.Adam(beta1=0.5, beta2=0.95, eps=0.0), geometry=geometry.Relative(),
+                             step_size=stepsize.Slope(**options))  # fmt: skip
+    seen = []
     for _ in range(steps):
-        shift = torch.randn(12, generator=noise, dtype=torch.float64)
+        shift = noise * torch.randn(12, generator=throw, dtype=torch.float64)
 
         def loss(shift: Tensor = shift) -> Tensor:
-            return weight * (CURVATURE * (x / unit - shift).square()).sum()
+            return weight * (CURVATURE * (sharp * (x - 3.0) + 1.0 - shift).square()).sum()
 
         opt.step(loss)
-        etas.append(float(opt.param_groups[0]["found"]))
-    return etas
-
-
-@pytest.mark.parametrize("first", [1e-6, 1e-2])
-def test_the_scale_is_found_wherever_it_starts(first: float) -> None:
-    """From six decades below, and from nearby, the step size ends within a factor of three of the one found from 1e-4."""
-    assert abs(math.log(found(first)[-1] / found(1e-4)[-1])) < math.log(3)
-
-
-def test_it_has_the_unit_of_the_weights() -> None:
-    """Weights measured in thousandths move by a thousand times as much."""
-    assert found(1e-1, unit=1000.0)[-1] == pytest.approx(1000 * found(1e-4)[-1], rel=1e-9)
+        seen.append({k: float(v) for k, v in opt.param_groups[0].items() if k in stepsize.Slope.memory})
+    return seen
 
 
 @pytest.mark.parametrize("weight", [1e-6, 1e6])
 def test_the_scale_of_the_loss_is_not_heard(weight: float) -> None:
-    """Only signs are used, and Adam divides by the gradient's size."""
-    assert found(1e-4, weight=weight) == pytest.approx(found(1e-4), rel=1e-9)
+    """Signs and cosines have none, and Adam divides by the gradient's size."""
+    for one, other in zip(walked(weight=weight), walked(), strict=True):
+        assert one == pytest.approx(other, rel=1e-9)
 
 
-def test_the_gain_falls() -> None:
-    """Later signs move the step size less, like a small power of their number at most."""
-    etas = found(1e-4, steps=400)
-    moves = [abs(math.log(b / a)) for a, b in itertools.pairwise(etas)]
+def test_noise_makes_the_usual_step_shorter() -> None:
+    """Gradients that agree allow all of it; the less they agree, the less."""
+    signals = [walked(noise, steps=5)[-1]["signal"] for noise in (0.1, 2.0, 5.0, 50.0)]
+    assert signals[0] == 1.0
+    assert signals == sorted(signals, reverse=True)
+    assert signals[-1] < 0.3
+
+
+def test_without_curvature_the_usual_step_is_reached_in_three_steps() -> None:
+    """Tenfold twice, from a hundredth."""
+    assert [s["found"] for s in walked(0.0, steps=3, sharp=1e-3)] == pytest.approx([6e-4, 6e-3, 6e-2])
+
+
+def test_a_model_that_cannot_bear_the_usual_step_does_not_get_it() -> None:
+    """Where a hundredth of it is too long already, it stays there; the control is the same model made flatter."""
+    assert max(s["found"] for s in walked(0.0, sharp=1e4, steps=40)) < 0.06 / 3
+    assert max(s["found"] for s in walked(0.0, sharp=1e-3, steps=40)) >= 0.06
+
+
+def test_nothing_takes_it_beyond_ten_usual_steps() -> None:
+    """A slope that never turns says longer for ever."""
+    seen = walked(0.0, sharp=1e-9, steps=300)
+    assert max(s["found"] for s in seen) == pytest.approx(0.6)
+
+
+def test_the_gain_falls_with_every_turn() -> None:
+    """Later signs move the step size less."""
+    seen = walked(steps=400)
+    moves = [abs(math.log(b["found"] / a["found"])) for a, b in itertools.pairwise(seen)]
     assert max(moves[-100:]) < 0.02 < max(moves[:30])
-    assert abs(math.log(etas[-1] / etas[100])) < math.log(1.3) * math.log(400 / 60)
+
+
+def test_a_fall_of_agreement_means_nothing_and_a_rise_does() -> None:
+    """From the fifth comparison on the largest mean counts."""
+    for a, b in itertools.pairwise(walked(3.0, steps=100)[6:]):
+        assert b["most"] >= a["most"]
+        assert b["signal"] >= a["signal"]
 
 
 def test_a_chart_is_refused() -> None:
@@ -80,12 +104,24 @@ def test_auto_explains_itself() -> None:
     """What is said is what stands in the group."""
     x = nn.Parameter(torch.tensor([3.0, -2.0]))
     opt = steepest.Auto([x])
-    assert "not heard a slope" in opt.explain()
-    train(opt, x, 3)
-    assert "still growing" in opt.explain()
+    assert "not compared two gradients" in opt.explain()
+    train(opt, x, 2)
+    assert "still on its way up, 0 slopes against it" in opt.explain()
     train(opt, x, 80)
-    assert f"{opt.param_groups[0]['found']:.2g} long" in opt.explain()
-    assert f"{opt.param_groups[0]['heard']:.0f} slopes" in opt.explain()
+    seen = opt.param_groups[0]
+    assert f"{seen['found']:.2g} of the root of a tensor's size" in opt.explain()
+    assert f"agree by {seen['most']:.2f} (little noise)" in opt.explain()
+    assert f"{seen['turns']:.0f} turns" in opt.explain()
+
+
+def test_auto_says_where_noise_rules() -> None:
+    """Gradients of chance do not agree, and the step that is usual is short."""
+    x, chance = nn.Parameter(torch.ones(1000)), torch.Generator().manual_seed(0)
+    opt = steepest.Auto([x])
+    for _ in range(20):
+        g = torch.randn(1000, generator=chance)
+        opt.step(lambda g=g: (g * x).sum())  # type: ignore[misc]
+    assert "(much noise), which makes 0.006 usual" in opt.explain()
 
 
 def test_auto_takes_the_memory_of_adamw() -> None:

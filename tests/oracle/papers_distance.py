@@ -158,6 +158,14 @@ def a_dog(f: Problem, x0: Vector, etas: Rates, reps: float = 1e-6) -> Path:
         yield tau * z + (1 - tau) * y
 
 
+def relative(f: Problem, x: Vector, etas: Rates, lam: float) -> Path:
+    """Step and decay by the root of each tensor's root mean square."""
+    for t, eta in enumerate(etas, 1):
+        s = join([np.full(q.shape, max(math.sqrt(float((q * q).mean())), 0.01) ** 0.5) for q in f.parts(x)])
+        x = x - s * eta * (f.grad(x, t) + lam * x)
+        yield x
+
+
 def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0.08, averages: bool = False) -> Path:
     """Gradients at y, between the walking point z and the average; the step from what gradients say."""
     z = y = mean = x

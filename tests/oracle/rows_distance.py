@@ -47,6 +47,11 @@ def long_auto(params: Any, **options: Any) -> steepest.Optimizer:
     return opt
 
 
+def relative(params: Any, **options: Any) -> steepest.Optimizer:
+    """Gradient descent in units of each tensor's size."""
+    return steepest.Optimizer(params, geometry=geometry.Relative(weight_decay=0.3), **options)
+
+
 def skipping(params: Any, factor: float, **options: Any) -> steepest.Optimizer:
     """Gradient descent that leaves out what is longer than usual, by little."""
     spikes = oracle.SkipSpikes(factor=factor, window=5, listen=1)
@@ -55,6 +60,7 @@ def skipping(params: Any, factor: float, **options: Any) -> steepest.Optimizer:
 
 ROWS: list[Row] = [
     Row(skipping, papers.skipping, {"factor": FACTOR}, {"factor": FACTOR, "window": 5}),
+    Row(relative, papers.relative, {}, {"lam": 0.3}),
     Row("Auto", papers.auto, {"codec": "float32"}, lr=1.0),
     Row("Auto", papers.auto, {"codec": "float32"}, {"averages": True}, lr=0.7, returned=True),
     Row(long_auto, papers.auto, {"codec": "float32"}, {"usual": 6.0}, lr=1.0),

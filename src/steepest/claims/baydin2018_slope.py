@@ -1,8 +1,8 @@
-"""A step size from the signs of slopes does the work of a search for the learning rate.
+"""A step size from agreements and slopes of gradients does the work of a search for the learning rate.
 
 A net and a linear model on the digits, and a byte-level language model: Auto, with nothing chosen, against AdamW at the
-best of seven constant learning rates, by the held-out loss at the end. In the control the slopes are not heard, so the
-step size stays what it was at the first step.
+best of seven constant learning rates, by the held-out loss at the end. In the control nothing is heard, so the step
+size stays what it was at the first step.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ TASKS: dict[str, Callable[[], Task]] = {
 class Deaf(steepest.stepsize.Slope):
     """A step size that stays where it starts."""
 
-    def after(self, sums: Mapping[str, float], memory: dict[str, float], h: SimpleNamespace) -> None:
+    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: SimpleNamespace, loss: float) -> float:
         """Nothing is learnt."""
+        memory["found"] = float(h.usual) / 100
+        return memory["found"]
 
 
 def deaf(params: Any) -> steepest.Auto:
-    """Auto without its slopes."""
+    """Auto that hears nothing."""
     opt = steepest.Auto(params)
     opt.step_size = Deaf()
     return opt
@@ -88,7 +90,7 @@ CLAIMS = (
         methods=("Auto",),
         bounds=(Bound("worst", "≤", 1.05, "held-out loss relative to AdamW's at its best rate, median, worst task"),),
         experiment=experiment,
-        control="slopes are not heard: the step size stays at 1e-4",
+        control="nothing is heard: the step size stays a hundredth of the usual one",
         seeds=3,
         minutes=2.0,
         untested="Models of more than some hundred thousand weights, fine-tuning, runs of more than a few hundred steps.",

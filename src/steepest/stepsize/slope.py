@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 
+import torch
 from torch import Tensor
 
 from steepest.core.part import Scalars, StepSize
@@ -76,7 +77,8 @@ class Slope(StepSize):
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """The slope along the last direction and the agreement with the last moment, from the old moments."""
-        return {"slope": g * s.m / (s.v.sqrt() + h.eps), "shared": g * s.m, "now": g * g, "past": s.m * s.m}
+        scale = torch.clamp(s.v.sqrt() + h.eps, min=1e-30)  # before the first step both may be 0
+        return {"slope": g * s.m / scale, "shared": g * s.m, "now": g * g, "past": s.m * s.m}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """One slope further."""
