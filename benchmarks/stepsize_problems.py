@@ -40,6 +40,7 @@ class Problem:
     epochs: int
     batch: int
     convex: bool
+    normalised: bool = False  # by batch normalisation
 
     @property
     def steps(self) -> int:
@@ -91,6 +92,13 @@ def resnet() -> nn.Module:
         nn.Conv2d(1, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), Block(8, 8), Block(8, 16), Block(16, 32),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
+
+
+def perceptron() -> nn.Module:
+    """Hidden layers of 512 and 256: the net that the authors of PoNoS train on MNIST."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)
+    )
 
 
 def _libsvm(name: str, width: int) -> Rows:
@@ -169,7 +177,8 @@ def fashion(model: Callable[[], nn.Module], rows: int, epochs: int) -> Callable[
 
     def build() -> Problem:
         (x, y), test = _images()
-        return Problem((x[:rows], y[:rows]), test, (x[-VALID:], y[-VALID:]), model, epochs, batch=128, convex=False)
+        valid = (x[-VALID:], y[-VALID:]) if rows + VALID <= len(x) else None
+        return Problem((x[:rows], y[:rows]), test, valid, model, epochs, 128, convex=False, normalised=model is resnet)
 
     return build
 
@@ -182,4 +191,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "LeNet": fashion(lenet, 6000, 30),
     "ResNet": fashion(resnet, 4000, 10),
     "LeNet, 200 epochs": fashion(lenet, 6000, 200),
+    "LeNet, all images": fashion(lenet, 60_000, 5),
+    "ResNet, 20,000 images": fashion(resnet, 20_000, 5),
+    "perceptron, all images": fashion(perceptron, 60_000, 200),
 }
