@@ -26,7 +26,8 @@ Question 4 was not held on the nets, where an epoch is 46 or 31 steps.  Before a
    epoch, 5 epochs), the ResNet on 20,000 (156, 5), and the authors' own perceptron on all images for their 200 epochs.
 8. `authors`: there, the mean backtracks after the first epoch of the authors' file and of ours differ by at most 0.1.
 
-On nets with batch normalisation DoG and LDoG begin with 1e-4, as their authors say, and an average gets statistics of its own.
+On nets with batch normalisation DoG and LDoG begin with 1e-4, as their authors say, and an average gets statistics of its own;
+rows called "own statistics", added after the first run of these, are the same for points that are not averaged.
 
     python benchmarks/stepsizes.py [--jobs 2] [--only PROBLEM] [--runs FILE] [--out docs/results/stepsizes.json]
     python benchmarks/stepsizes.py --cost
@@ -172,6 +173,9 @@ def train(problem: str, name: str, lr: float, seed: int, tuning: bool) -> dict[s
                            "steps": bought.steps, "forwards": bought.forwards, "backwards": bought.backwards}  # fmt: skip
     if not diverged:
         end["loss"], end["test"] = look(model, p.train)[0], look(model, held)[1]
+        if p.normalised:
+            torch.optim.swa_utils.update_bn(p.train[0].split(p.batch), model)
+            end["fresh_loss"], end["fresh_test"] = look(model, p.train)[0], look(model, held)[1]
         if averaged:
             with opt.averaged():
                 torch.optim.swa_utils.update_bn(p.train[0].split(p.batch), model)
@@ -277,12 +281,13 @@ def report(problem: str, chosen: dict[str, dict[str, float]], done: dict[str, An
                 continue
             label = f"{name}, by accuracy" if by == "accuracy" else name
             rows[label] = row_of(ends) | {"seeds": len(ends)} | ({"lr": lr} if by else {})
-            if "averaged_loss" in ends[0]:
-                rows[f"{name}, averaged"] = row_of(ends, "averaged_") | {"seeds": len(ends)}
+            for where, what in (("averaged_", "averaged"), ("fresh_", "own statistics")):
+                if all(where + "loss" in e for e in ends):
+                    rows[f"{label}, {what}"] = row_of(ends, where) | {"seeds": len(ends)}
     if not ({"PoNoS"} if problem in COUNTED else {"PoNoS", "PoNoS, forget 0.2", "SLS", "SGD", "Adam"}) <= set(rows):
         raise Missing("too few runs have ended")
     for name, row in rows.items():
-        if name.startswith(tuple(DISTANCES)):  # nobody draws these
+        if name.startswith(tuple(DISTANCES)) or name.endswith("own statistics"):  # nobody draws these
             row.pop("curve", None)
     return rows
 
