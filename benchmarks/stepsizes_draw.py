@@ -65,10 +65,19 @@ def losses(problems: dict[str, Any], names: Iterable[str]) -> Figure:
 def backtracks(problems: dict[str, Any]) -> Figure:
     """Mean backtracks a step in each epoch."""
     names = ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory", "PoNoS, authors' file")
-    nets = ("LeNet", "LeNet, all images", "LeNet, 200 epochs", "ResNet", "ResNet, 20,000 images", "perceptron, all images")
+    nets = (
+        "LeNet",
+        "LeNet, all images",
+        "LeNet, 200 epochs",
+        "ResNet",
+        "ResNet, 20,000 images",
+        "perceptron, all images",
+    )
     shown = [p for p in nets if p in problems]
     figure = Figure(figsize=(9.6, 5.2), layout="constrained")
-    axes = figure.subplots(2, 3, sharey=True).flat
+    axes = list(figure.subplots(2, 3, sharey=True).flat)
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
     for ax, problem in zip(axes, shown, strict=False):
         for name in (n for n in names if n in problems[problem]):
             line(ax, problems[problem], name, "mean", "mean")
