@@ -1,4 +1,4 @@
-"""PoNoS as its authors publish it, with the face of our optimizers, for stepsizes.py to run on the same batches.
+"""What authors do otherwise: PoNoS as published, with the face of our optimizers, and SLS with a first step of its own.
 
 The file is `PoNoS.py` of github.com/leonardogalli91/PoNoS; `STEEPEST_PONOS` says where it lies.  It is run, not copied.
 """
@@ -17,6 +17,12 @@ from torch import Tensor
 def at_hand() -> bool:
     """Whether the authors' file was given."""
     return bool(os.environ.get("STEEPEST_PONOS"))
+
+
+def begun(opt: Any, eta: float) -> Any:
+    """An SLS whose first trial is near η, not its bound."""
+    opt.param_groups[0]["eta_prev"] = eta
+    return opt
 
 
 class Authors:

@@ -28,6 +28,7 @@ Question 4 was not held on the nets, where an epoch is 46 or 31 steps.  Before a
 
 On nets with batch normalisation DoG and LDoG begin with 1e-4, as their authors say, and an average gets statistics of its own;
 rows called "own statistics", added after the first run of these, are the same for points that are not averaged.
+Last came "SLS, from 1": our SLS begins with its bound, so it has one on convex problems; the authors begin with 1.
 
     python benchmarks/stepsizes.py [--jobs 2] [--only PROBLEM] [--runs FILE] [--out docs/results/stepsizes.json]
     python benchmarks/stepsizes.py --cost
@@ -47,7 +48,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stepsize_authors import Authors, at_hand
+from stepsize_authors import Authors, at_hand, begun
 from stepsize_problems import PROBLEMS, Missing, Problem, Rows
 from torch import nn
 from torch.nn import functional as F
@@ -85,6 +86,7 @@ SEARCHES: dict[str, Make] = {
     "PoNoS, forget 0.2": lambda w, p, _: steepest.PoNoS(w, eta_max=bound(p), forget=0.2),
     "PoNoS, no memory": lambda w, p, _: steepest.PoNoS(w, eta_max=bound(p), forget=math.inf),
     "SLS": lambda w, p, _: steepest.SLS(w, eta_max=1e3 if p.convex else 10.0, batches_per_epoch=p.steps),
+    "SLS, from 1": lambda w, p, _: begun(steepest.SLS(w, eta_max=bound(p), batches_per_epoch=p.steps), 1.0),
     "SPS": lambda w, p, _: steepest.SPS(w, 0.5 if p.convex else 0.2, eta_max=bound(p), growth=2 ** (1 / p.steps)),
     "SPS, at most 1": lambda w, p, _: steepest.SPS(w, 0.5 if p.convex else 0.2, eta_max=1.0, growth=2 ** (1 / p.steps)),
     "PoNoSPrec": lambda w, p, _: steepest.PoNoSPrec(w, eta_max=bound(p)),
@@ -312,6 +314,8 @@ def answers(problems: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, flo
             continue
         tuned = min(r[n]["loss"] for n in ("SGD", "Adam"))
         yield "loss, to SLS", problem, ours["loss"] / max(r["SLS"]["loss"], 1e-12), 1.0
+        if "SLS, from 1" in r:
+            yield "loss, to SLS from 1", problem, ours["loss"] / max(r["SLS, from 1"]["loss"], 1e-12), 1.0
         yield "loss, to tuned", problem, ours["loss"] / max(tuned, 1e-12), 1.1
         last = r["SGD"]["curve"]
         yield "seconds, to SGD's loss", problem, reached(ours, last["loss"][-1]) / last["seconds"][-1], 1.0
