@@ -40,6 +40,7 @@ class Problem:
     epochs: int
     batch: int
     convex: bool
+    normalised: bool = False  # by batch normalisation
 
     @property
     def steps(self) -> int:
@@ -93,6 +94,13 @@ def resnet() -> nn.Module:
     )  # fmt: skip
 
 
+def perceptron() -> nn.Module:
+    """Hidden layers of 512 and 256: the net that the authors of PoNoS train on MNIST."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)
+    )
+
+
 def _libsvm(name: str, width: int) -> Rows:
     folder = os.environ.get("STEEPEST_DATA")
     path = Path(folder or ".") / name
@@ -114,14 +122,13 @@ def mushrooms() -> Problem:
 
 
 def mushrooms_rbf() -> Problem:
-    """The same under a Gaussian kernel of width 1/2, as in the papers; around 3,000 of the training rows."""
+    """The same under a Gaussian kernel of width 1/2 around the training rows, as in the papers."""
     (x, y), (u, v) = _libsvm("mushrooms.train.libsvm", 126), _libsvm("mushrooms.test.libsvm", 126)
-    x, y = x[:3000], y[:3000]
 
     def gram(rows: Tensor) -> Tensor:
         return torch.exp(-torch.cdist(rows, x).square() / (2 * 0.5**2))
 
-    return Problem((gram(x), y), (gram(u), v), None, linear(3000, 2, bias=False), epochs=35, batch=100, convex=True)
+    return Problem((gram(x), y), (gram(u), v), None, linear(len(x), 2, bias=False), epochs=35, batch=100, convex=True)
 
 
 def digits() -> Problem:
@@ -169,7 +176,8 @@ def fashion(model: Callable[[], nn.Module], rows: int, epochs: int) -> Callable[
 
     def build() -> Problem:
         (x, y), test = _images()
-        return Problem((x[:rows], y[:rows]), test, (x[-VALID:], y[-VALID:]), model, epochs, batch=128, convex=False)
+        valid = (x[-VALID:], y[-VALID:]) if rows + VALID <= len(x) else None
+        return Problem((x[:rows], y[:rows]), test, valid, model, epochs, 128, convex=False, normalised=model is resnet)
 
     return build
 
@@ -182,4 +190,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "LeNet": fashion(lenet, 6000, 30),
     "ResNet": fashion(resnet, 4000, 10),
     "LeNet, 200 epochs": fashion(lenet, 6000, 200),
+    "LeNet, all images": fashion(lenet, 60_000, 5),
+    "ResNet, 20,000 images": fashion(resnet, 20_000, 5),
+    "perceptron, all images": fashion(perceptron, 60_000, 200),
 }

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 COLOURS = {
     "PoNoS": "#0072B2", "PoNoS, forget 0.2": "#56B4E9", "PoNoS, no memory": "#E69F00", "SLS": "#D55E00",
-    "SPS": "#009E73", "PoNoSPrec": "#CC79A7", "SGD": "#1a2129", "Adam": "#8a929c",
+    "SPS": "#009E73", "PoNoSPrec": "#CC79A7", "SGD": "#1a2129", "Adam": "#8a929c", "PoNoS, authors' file": "#1a2129",
 }  # fmt: skip
 NAMES = {"SGD": "SGD, tuned", "Adam": "Adam, tuned"}
 LOOK: dict[str, Any] = {
@@ -36,13 +36,13 @@ def line(ax: Axes, rows: dict[str, Any], name: str, x: str, y: str) -> None:
     xs = list(range(1, len(ys) + 1)) if x == y else curve[x]
     every = max(len(ys) // 40, 1)
     ax.plot(xs[::every], [max(v, LEAST) if y == "loss" else v for v in ys[::every]], color=COLOURS[name],
-            label=NAMES.get(name, name), lw=1.4, ls="--" if name in NAMES else "-")  # fmt: skip
+            label=NAMES.get(name, name), lw=1.4, ls="--" if name in NAMES or "authors" in name else "-")  # fmt: skip
 
 
 def losses(problems: dict[str, Any], names: Iterable[str]) -> Figure:
     """Training loss against epochs, and against processor seconds."""
-    shown = [p for p in ("mushrooms", "mushrooms, kernel", "letters", "LeNet", "ResNet") if p in problems]
-    figure = Figure(figsize=(2 + 3 * len(shown), 5.2), layout="constrained")
+    shown = [p for p in ("mushrooms", "mushrooms, kernel", "digits", "letters", "LeNet", "ResNet") if p in problems]
+    figure = Figure(figsize=(1 + 2.5 * len(shown), 5.2), layout="constrained")
     axes = figure.subplots(2, len(shown), squeeze=False)
     for column, problem in enumerate(shown):
         rows = problems[problem]
@@ -64,21 +64,27 @@ def losses(problems: dict[str, Any], names: Iterable[str]) -> Figure:
 
 def backtracks(problems: dict[str, Any]) -> Figure:
     """Mean backtracks a step in each epoch."""
-    shown = [p for p in ("mushrooms", "letters", "LeNet", "ResNet", "LeNet, 200 epochs") if p in problems]
-    figure = Figure(figsize=(2 + 2.6 * len(shown), 2.9), layout="constrained")
-    axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
-    for ax, problem in zip(axes, shown, strict=True):
-        for name in (n for n in ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory") if n in problems[problem]):
+    names = ("PoNoS", "PoNoS, forget 0.2", "PoNoS, no memory", "PoNoS, authors' file")
+    nets = (
+        "LeNet",
+        "LeNet, all images",
+        "LeNet, 200 epochs",
+        "ResNet",
+        "ResNet, 20,000 images",
+        "perceptron, all images",
+    )
+    shown = [p for p in nets if p in problems]
+    figure = Figure(figsize=(9.6, 5.2), layout="constrained")
+    axes = list(figure.subplots(2, 3, sharey=True).flat)
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
+    for ax, problem in zip(axes, shown, strict=False):
+        for name in (n for n in names if n in problems[problem]):
             line(ax, problems[problem], name, "mean", "mean")
         ax.axhline(0.2, color="#6b7580", lw=1, ls=(0, (1, 2)))
-        ax.set(title=problem, xlabel="epochs", ylim=(0, 5.5))
-    axes[0].set_ylabel("backtracks a step")
-    figure.legend(
-        *axes[shown.index("LeNet") if "LeNet" in shown else 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-    )
+        ax.set(title=problem, xlabel="epochs", ylim=(0, 5.5), ylabel="backtracks a step")
+    found = {text: mark for ax in axes for mark, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(found.values(), found, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -104,7 +110,7 @@ def distances(answers: list[dict[str, Any]]) -> Figure:
     ax.axhspan(-0.5, 0.5, color="#e6e9ed", zorder=0)
     ax.set_xticks(range(len(names)), [n.replace(", averaged", "") for n in names], rotation=15)
     ax.set(ylabel="points of accuracy\nabove the tuned rival", ylim=(least - 3, 4))
-    ax.legend(loc="lower left", frameon=False, ncols=2, fontsize=8)
+    figure.legend(loc="outside upper center", frameon=False, ncols=6, fontsize=8)
     return figure
 
 

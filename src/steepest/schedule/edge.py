@@ -92,10 +92,17 @@ class EdgeRule:
         ValueError: numbers out of range, or a dampened momentum.
 
     Source: Polyak 1964 for the rule.  That Lanczos should feed it during the run is from Granziol, Zohren & Roberts 2022,
-    arXiv:2006.09092, abstract; their learner was not at hand, so the floor, the scale, the memory and all defaults are ours.
+    arXiv:2006.09092, abstract.  The first author's code (github.com/diegogranziol/GadamX, the three scripts named ssgd, ssgdm
+    and ssgdmn) has the same η with heavy ball, and the same without momentum; the floor, the scale, the memory and all
+    defaults are ours.
 
-    Note: where no curvature is positive, or a measurement is not finite, learning rate and momentum stay, and ``kept`` counts
-    it.  Under DDP every process measures its own batch, and all take the mean.
+    Note: that code measures every 20 epochs on a fixed batch of 1,024 rows with 20 Lanczos steps and uses what it finds as it
+    is: L is the largest absolute Ritz value, μ the median of them, or the least one after those with more than half of the
+    weight were left out.  Its heavy-ball momentum has √L + μ below, without the root, and its third script η = √(μ/L) with
+    Nesterov's β, which has not the units of a learning rate; neither is followed here.
+
+    Where no curvature is positive, or a measurement is not finite, learning rate and momentum stay, and ``kept`` counts it.
+    Under DDP every process measures its own batch, and all take the mean.
 
     Example:
         >>> x = torch.nn.Parameter(torch.ones(2))

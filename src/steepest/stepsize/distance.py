@@ -78,8 +78,9 @@ class TDoG(DoG):
 
     Source: Ivgi, Hinder & Carmon 2023, arXiv:2302.12022, equation (T-DoG) and the proposition on stability.
 
-    Note: the constants are from memory, for the text was not at hand; what is checked of them is the guarantee.  The paper's
-    ℓ is a known function of x; a bound from gradients seen makes η depend on this gradient, and the proof does not cover it.
+    Note: the constants are from memory, for the text was not at hand and the authors' code has no T-DoG; what is checked of
+    them is the guarantee.  The paper's ℓ is a known function of x; a bound from gradients seen makes η depend on this
+    gradient, and the proof does not cover it.
     The taming costs a factor of thousands: in 10,000 steps from a small r_ε it hardly moves, and it is here for theory.
     """
 

@@ -108,7 +108,9 @@ class PoNoS(Armijo):
     that of the mean, and above that of the monotone search.  After a failed search (100 trials, or a millionth of the
     first) weights and memory are left alone; in the authors' code the memory grows by 98 and the method stands still
     for dozens of steps.  Otherwise the two agree: on the same batches of a small net their file makes the same number of
-    trials, until rounding parts them, and 0.96 to 1.17 backtracks a step in each of ten epochs.  φ is ours.
+    trials, until rounding parts them, and 0.96 to 1.17 backtracks a step in each of ten epochs.  Trained as long as in
+    the paper (a perceptron, 200 epochs of Fashion-MNIST) both make about one a step for 40 epochs and none after the 90th: 0.33
+    in the mean, and 0.31 by their file.  φ is ours.
     """
 
     hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
