@@ -40,7 +40,15 @@ from steepest.bench.workloads import BUILT_IN
 DESIGN = ("digits-mlp", "diabetes", "photo-completion", "stdlib-tokens", "digits-conv", "breast-cancer",
           "breast-cancer-raw", "digits-finetune", "stdlib-gru", "stdlib-lm", "fashion-mnist", "digits-autoencoder",
           "photo-coordinates")  # fmt: skip
-UNSEEN = ("digits-vit", "digits-vae", "docstrings-topic", "docstrings-lstm", "wine", "flower-denoise", "minilm-finetune")
+UNSEEN = (
+    "digits-vit",
+    "digits-vae",
+    "docstrings-topic",
+    "docstrings-lstm",
+    "wine",
+    "flower-denoise",
+    "minilm-finetune",
+)
 SEEDS, TRIALS = 5, 20
 _PLAIN = [{"lr": lr, "weight_decay": w} for lr in (3e-3, 1e-2, 3e-2) for w in (0.01, 0.1)]
 GRID: dict[str, list[dict[str, Any]]] = {

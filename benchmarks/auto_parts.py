@@ -179,7 +179,9 @@ def main() -> None:
     with ProcessPoolExecutor(given.jobs) as pool:
         ends = dict(zip(runs, pool.map(steps_to_target, *zip(*runs, strict=True)), strict=True))
     for name in VARIANTS:
-        row = {w: statistics.geometric_mean(ends[name, w, FIRST_SEED + s] for s in range(given.seeds)) for w in WORKLOADS}
+        row = {
+            w: statistics.geometric_mean(ends[name, w, FIRST_SEED + s] for s in range(given.seeds)) for w in WORKLOADS
+        }
         means = {group: statistics.geometric_mean(row[w] for w in ws) for group, ws in groups.items()}
         rows[name] = {k: round(v, 1) for k, v in (row | means).items()}
         print(f"{name:36s}", *(f"{v:7.1f}" for v in rows[name].values()), flush=True)

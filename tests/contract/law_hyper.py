@@ -89,7 +89,10 @@ SELDOM = {"factor"}  # SkipSpikes': acts on a batch far too steep only; the rows
 
 def _hypers(opt: steepest.Optimizer) -> list[str]:
     """Names of the live hyper-parameters in a group."""
-    names = ["lr", *(name for part in opt.parts() for name in part.hyper if name in opt.defaults and name not in SELDOM)]
+    names = [
+        "lr",
+        *(name for part in opt.parts() for name in part.hyper if name in opt.defaults and name not in SELDOM),
+    ]
     return [*names, "betas"] if "betas" in opt.defaults else names
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from steepest.core.part import Geometry, Scalars
 from steepest.core.rule import total
 
-
 FLOOR = 0.01  # the size of a tensor of zeros
 
 

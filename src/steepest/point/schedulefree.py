@@ -22,8 +22,8 @@ class ScheduleFree(Average):
               \bar x_{t+1} = \bar x_t + \frac{1+\gamma}{t+\gamma}\,(z_{t+1} - \bar x_t)
 
     The parameters hold y, where training evaluates; ``with opt.averaged():`` puts x̄ into the model.  z is not stored: it
-    is :math:`(y - \beta\bar x)/(1-\beta)`.  The point z_k weighs about :math:`k^\gamma`, whatever the step size was; t counts the
-    steps of each parameter.
+    is :math:`(y - \beta\bar x)/(1-\beta)`.  The point z_k weighs about :math:`k^\gamma`, whatever the step size was, and
+    t counts the steps of each parameter.
 
     Args:
         gamma: γ, an integer, default 0 as in the paper.
