@@ -40,7 +40,7 @@ def main() -> None:
         ax.set(xscale="log", title="Gradient-equivalents to the target in units of Auto's: right of the line Auto is faster",
                yticks=range(len(rows)), yticklabels=[f"{r['workload']} ({r['kind']})" for r in rows])  # fmt: skip
         ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-        ax.set_xticks([0.5, 1, 2, 4, 8])
+        ax.set_xticks([0.5, 1, 2, 4, 8, 16])
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
         figure.legend(fontsize=8, loc="outside lower center", ncols=5, frameon=False)
         given.out.parent.mkdir(parents=True, exist_ok=True)

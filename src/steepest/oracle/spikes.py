@@ -18,6 +18,22 @@ from steepest.core.part import Oracle, described
 from steepest.core.run import SPARSE, Run
 
 
+def length(run: Run, evidence: Evidence) -> float:
+    """Over all tensors, the same on all processes; NaN where the loss is not finite."""
+    made = evidence.gradient
+    given = [p.grad if made is None else made(k, p) for k, p in enumerate(run.params)]
+    g = {p: shard.local(u) for p, u in zip(run.params, given, strict=True) if u is not None}
+    if any(u.is_sparse for u in g.values()):
+        raise RuntimeError(SPARSE)
+    norms = torch._foreach_norm(list(g.values()), dtype=torch.float64) if g else [torch.zeros(())]
+    squares = torch.stack(norms).square().view(-1, 1)
+    reduce = shard.reducer(list(g))
+    if reduce is not None:
+        reduce(squares)
+    loss = 0.0 if evidence.loss is None else float(evidence.loss)
+    return shard.mean_over_ranks(math.sqrt(float(squares.sum())) + 0.0 * loss)
+
+
 class SkipSpikes(Oracle):
     r"""Leave out a step whose gradient is much longer than usual.
 
@@ -73,29 +89,13 @@ class SkipSpikes(Oracle):
         evidence = self.source.evaluate(run)
         if run.heard is None:
             past, run.heard = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
-            norm = self._norm(run, evidence)
+            norm = length(run, evidence)
             if 0 < norm < math.inf and not run.left_out:
                 run.heard = (*past, norm)[-self.window :]
                 if len(run.heard) < self.listen or norm > run.h("factor") * median_low(run.heard):
                     run.left_out = True
                     self.keep(run)
         return evidence
-
-    @staticmethod
-    def _norm(run: Run, evidence: Evidence) -> float:
-        """Over all tensors, the same on all processes; NaN where the loss is not finite."""
-        made = evidence.gradient
-        given = [p.grad if made is None else made(k, p) for k, p in enumerate(run.params)]
-        g = {p: shard.local(u) for p, u in zip(run.params, given, strict=True) if u is not None}
-        if any(u.is_sparse for u in g.values()):
-            raise RuntimeError(SPARSE)
-        norms = torch._foreach_norm(list(g.values()), dtype=torch.float64) if g else [torch.zeros(())]
-        squares = torch.stack(norms).square().view(-1, 1)
-        reduce = shard.reducer(list(g))
-        if reduce is not None:
-            reduce(squares)
-        loss = 0.0 if evidence.loss is None else float(evidence.loss)
-        return shard.mean_over_ranks(math.sqrt(float(squares.sum())) + 0.0 * loss)
 
     def keep(self, run: Run) -> None:
         """Remember the norm."""

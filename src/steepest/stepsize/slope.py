@@ -22,6 +22,16 @@ MOST = 10.0  # usual steps: after an accident every slope is positive for long, 
 STEEPNESS = 0.7  # how fast the wanted share of positive slopes rises with the logarithm of the step size
 
 
+def wanted(steps: float, signal: float) -> float:
+    """The share of positive slopes that is wanted at so many usual steps.
+
+    >>> round(wanted(1.0, 1.0), 2), round(wanted(1.0, 0.1), 2), round(wanted(4.0, 1.0), 2)
+    (0.3, 0.51, 0.53)
+    """
+    logit = math.log(3 / 7) + (1 - signal) + STEEPNESS * math.log(steps)
+    return min(0.9, max(0.05, 1 / (1 + math.exp(-logit))))
+
+
 class Slope(StepSize):
     r"""A usual step, as much of it as gradients agree, corrected by the signs of slopes.
 
@@ -77,8 +87,8 @@ class Slope(StepSize):
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """The slope along the last direction and the agreement with the last moment, from the old moments."""
-        scale = torch.clamp(s.v.sqrt() + h.eps, min=1e-30)  # before the first step both may be 0
-        return {"slope": g * s.m / scale, "shared": g * s.m, "now": g * g, "past": s.m * s.m}
+        slope = g * s.m / torch.clamp(s.v.sqrt() + h.eps, min=1e-30)  # before the first step both may be 0
+        return {"slope": slope, "shared": g * s.m, "now": g * g, "past": s.m * s.m}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """One slope further."""
@@ -94,10 +104,9 @@ class Slope(StepSize):
         """Agreement; a change of the usual step takes η along."""
         memory["heard"] += 1
         memory["agree"] += (c - memory["agree"]) / min(memory["heard"], LISTENS)
-        believed = memory["agree"]
         if memory["heard"] >= LISTENS:
-            memory["most"] = believed = max(memory["most"], memory["agree"])
-        before, memory["signal"] = memory["signal"], min(1.0, max(0.1, 2 * believed))
+            memory["most"] = max(memory["most"], memory["agree"])
+        before, memory["signal"] = memory["signal"], min(1.0, max(0.1, 2 * (memory["most"] or memory["agree"])))
         if memory["up"]:
             memory["found"] *= memory["signal"] / before
 
@@ -107,7 +116,7 @@ class Slope(StepSize):
         step = RAMP ** ((1.0 if longer else -0.5) / (1 + memory["slips"]))
         memory["found"] = min(memory["found"], usual) * step
         memory["slips"] += not longer
-        if memory["found"] >= usual * 0.999:
+        if memory["found"] >= usual * 0.999:  # rounding
             memory["found"], memory["up"] = usual, 1.0
 
     @staticmethod
@@ -115,7 +124,6 @@ class Slope(StepSize):
         """Towards the step size at which the share of positive slopes is the one that is wanted there."""
         sign = 1.0 if longer else -1.0
         memory["turns"] += sign * memory["sign"] < 0
-        memory["sign"] = sign
-        wanted = math.log(3 / 7) + (1 - memory["signal"]) + STEEPNESS * math.log(memory["found"] / usual)
-        share = min(0.9, max(0.05, 1 / (1 + math.exp(-wanted))))
-        memory["found"] = min(memory["found"] * 2 ** ((longer - share) / (1 + memory["turns"])), MOST * usual)
+        share = wanted(memory["found"] / usual, memory["signal"])
+        found = memory["found"] * 2 ** ((longer - share) / (1 + memory["turns"]))
+        memory["sign"], memory["found"] = sign, min(found, MOST * usual)
