@@ -17,14 +17,15 @@ CLOSURE = ("SAM", "PoNoS", "SLS", "ExtraAdam", "SPS", "MeZO")
 SMALL: dict[str, dict[str, Any]] = {
     "AdamW": {"lr": 1e-2}, "SAM": {"lr": 0.05}, "ExtraAdam": {"lr": 1e-2}, "MeZO": {"lr": 1e-2},
     "PoNoS": {}, "SLS": {"eta_max": 2.0}, "SPS": {"eta_max": 1.0}, "DAdaptAdam": {"d0": 1e-3},
-    "GaLore": {"rank": 2, "every": 3},
+    "GaLore": {"rank": 2, "every": 3}, "Auto": {},
 }  # fmt: skip
 STEPS = 8
 
 
 def package(name: str) -> ModuleType:
-    """A package, or a skipped test."""
-    pytest.importorskip(name, reason=f"{name} is not installed")
+    """A package, or a skipped test; transformers has no Trainer without accelerate."""
+    for needed in (name, *(["accelerate"] if name == "transformers" else [])):
+        pytest.importorskip(needed, reason=f"{needed} is not installed")
     return importlib.import_module(name)
 
 

@@ -220,7 +220,7 @@ def test_a_slope_is_not_clipped(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam"])
+@pytest.mark.parametrize("name", ["AdamW", "SAM", "PoNoS", "ExtraAdam", "Auto"])
 def test_trainer_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> None:
     """``resume_from_checkpoint`` with the default schedule, in windows of two; and what a second ``train`` remembers."""
     package("transformers")

@@ -74,7 +74,7 @@ def test_lightning_is_a_plain_loop(name: str, tmp_path: Path) -> None:
     same((module.losses, [p.detach() for p in module.net.parameters()]), plain(name))
 
 
-@pytest.mark.parametrize("name", ["AdamW", "PoNoS", "DAdaptAdam"])
+@pytest.mark.parametrize("name", ["AdamW", "PoNoS", "DAdaptAdam", "Auto"])
 def test_lightning_goes_on_from_its_checkpoint(name: str, tmp_path: Path) -> None:
     """``save_checkpoint`` and ``ckpt_path``."""
     lightning = package("lightning")
@@ -277,7 +277,7 @@ def test_accelerate_asks_for_a_window_again(name: str, accelerator: Callable[...
     same(([loss for loss in losses if loss in right[0]], [p.detach() for p in model.parameters()]), right)
 
 
-@pytest.mark.parametrize("name", ["AdamW", "PoNoS"])
+@pytest.mark.parametrize("name", ["AdamW", "PoNoS", "Auto"])
 def test_accelerate_goes_on_from_its_checkpoint(name: str, accelerator: Callable[..., Any], tmp_path: Path) -> None:
     """``save_state`` and ``load_state``, random state included."""
     ready, x, y = accelerator(), *rows()
