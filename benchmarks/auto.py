@@ -127,7 +127,7 @@ def main() -> None:
          "missed": {n: sum(c > BUILT_IN[w].budget for c in costs[w, n]) for n in names}}
         for w in known
     ]  # fmt: skip
-    ratios = {}
+    ratios: dict[str, dict[str, Any]] = {}
     for n in names[1:]:
         ratios[n] = {}
         for kind in ("all", "design", "unseen"):

@@ -43,13 +43,13 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import torch
 from stepsize_authors import Authors, at_hand, begun
 from stepsize_problems import PROBLEMS, Missing, Problem, Rows
+from study import done_before, interval, key, wave
 from torch import nn
 from torch.nn import functional as F
 
@@ -185,26 +185,6 @@ def train(problem: str, name: str, lr: float, seed: int, tuning: bool) -> dict[s
     return end
 
 
-def key(*run: Any) -> str:
-    """The name of a run."""
-    return json.dumps(run)
-
-
-def wave(runs: list[tuple[Any, ...]], done: dict[str, Any], file: Path, jobs: int) -> None:
-    """Runs that are not done yet, each written as soon as it ends."""
-    missing = [run for run in dict.fromkeys(runs) if key(*run) not in done and (run[1] != AUTHORS or at_hand())]
-    if not missing or jobs == 0:
-        return
-    with ProcessPoolExecutor(jobs) as pool, file.open("a") as out:
-        started = {pool.submit(train, *run): run for run in missing}
-        for i, future in enumerate(as_completed(started)):
-            run, found = started[future], future.result()
-            done[key(*run)] = found
-            out.write(json.dumps({"run": run, "found": found}) + "\n")
-            out.flush()
-            print(f"{i + 1}/{len(missing)} {run}: loss {found['loss']:.3g}, test {found['test']:.4f}", flush=True)
-
-
 def rate(half_decades: int) -> float:
     """10^(k/2), in two digits."""
     return float(f"{10 ** (half_decades / 2):.1e}")
@@ -218,7 +198,7 @@ def tune(problem: str, done: dict[str, Any], file: Path, jobs: int) -> dict[str,
     spans = {name: list(span) for name, (_, span) in RIVALS.items()}
     chosen: dict[str, dict[str, float]] = {}
     for _ in range(4):
-        wave([(problem, n, rate(k), TUNING_SEED, True) for n, (a, b) in spans.items() for k in range(a, b + 1)],
+        wave(train, [(problem, n, rate(k), TUNING_SEED, True) for n, (a, b) in spans.items() for k in range(a, b + 1)],
              done, file, jobs)  # fmt: skip
         for name, (low, high) in list(spans.items()):
             tried = {k: done.get(key(problem, name, rate(k), TUNING_SEED, True)) for k in range(low, high + 1)}
@@ -229,11 +209,6 @@ def tune(problem: str, done: dict[str, Any], file: Path, jobs: int) -> dict[str,
             chosen[name] = {by: rate(k) for by, k in best.items()}
             spans[name] = [low - 2 * (low in best.values()), high + 2 * (high in best.values())]
     return chosen
-
-
-def interval(values: list[float]) -> float:
-    """Half a 95 % interval of the mean (Student)."""
-    return {2: 12.706, 3: 4.303, 5: 2.776}[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def short(value: float) -> float:
@@ -269,7 +244,7 @@ def row_of(ends: list[dict[str, Any]], where: str = "") -> dict[str, Any]:
             row["median backtracks"] = statistics.median(v for c in curves for v in c["median"][1:])
             row["without"] = statistics.mean(v for c in curves for v in c["without"][1:])
     if len(ends) > 1:
-        row["test half"] = interval(row["tests"])
+        row["test half"] = interval(row["tests"])[1]
     return row
 
 
@@ -372,16 +347,14 @@ def main() -> None:
         result["cost"] = cost()
         print(json.dumps(result["cost"], indent=1))
     else:
-        done: dict[str, Any] = {}
-        if given.runs.exists():
-            lines = [json.loads(line) for line in given.runs.read_text().splitlines()]
-            done = {key(*line["run"]): line["found"] for line in lines}
+        done = done_before(given.runs)
         result["left_out"] = {}
         for problem in given.only or PROBLEMS:
             try:
                 chosen = {} if problem in COUNTED else tune(problem, done, given.runs, given.jobs)
-                wave([(problem, n, lr, s, False) for s in range(SEEDS[problem]) for n in methods(problem)
-                      for lr in chosen.get(n, {"": 0.0}).values()], done, given.runs, given.jobs)  # fmt: skip
+                names = [n for n in methods(problem) if n != AUTHORS or at_hand()]
+                wave(train, [(problem, n, lr, s, False) for s in range(SEEDS[problem]) for n in names
+                             for lr in chosen.get(n, {"": 0.0}).values()], done, given.runs, given.jobs)  # fmt: skip
                 result.setdefault("problems", {})[problem] = report(problem, chosen, done)
             except Missing as reason:
                 result["left_out"][problem] = str(reason)

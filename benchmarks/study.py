@@ -30,8 +30,10 @@ def done_before(file: Path) -> dict[str, Any]:
 
 def wave(train: Callable[..., dict[str, Any]], runs: Iterable[tuple[Any, ...]], done: dict[str, Any], file: Path,
          jobs: int) -> None:  # fmt: skip
-    """Runs that are not done yet, each written as soon as it ends."""
-    missing = [run for run in runs if key(*run) not in done]
+    """Runs that are not done yet, each written as soon as it ends; none with no jobs."""
+    missing = [run for run in dict.fromkeys(runs) if key(*run) not in done]
+    if not missing or jobs == 0:
+        return
     with ProcessPoolExecutor(jobs) as pool, file.open("a") as out:
         started = {pool.submit(train, *run): run for run in missing}
         for i, future in enumerate(as_completed(started)):
@@ -39,7 +41,8 @@ def wave(train: Callable[..., dict[str, Any]], runs: Iterable[tuple[Any, ...]], 
             done[key(*run)] = future.result()
             out.write(json.dumps({"run": run, "found": done[key(*run)]}) + "\n")
             out.flush()
-            print(f"{i + 1}/{len(missing)} {run}: {done[key(*run)]['test']:.4f}", flush=True)
+            shown = ", ".join(f"{k} {v:.4g}" for k, v in done[key(*run)].items() if k in ("loss", "test"))
+            print(f"{i + 1}/{len(missing)} {run}: {shown}", flush=True)
 
 
 def interval(values: list[float]) -> tuple[float, float]:

@@ -134,13 +134,7 @@ class Run:
             if u is not None and v is not None:
                 rows.append((u.double() * v.double()).sum() if u.dtype is torch.float64 else _dot32(u, v))
                 owners.append(p)
-        if not rows:
-            return 0.0
-        sums = torch.stack(rows).view(-1, 1)
-        reduce = shard.reducer(owners)
-        if reduce is not None:
-            reduce(sums)
-        return float(sums.sum())
+        return shard.summed(rows, owners)
 
     def move(self, evidence: Evidence) -> bool:
         """One whole move with this evidence: direction, step size, geometry, new state; False if it was left out."""

@@ -64,6 +64,14 @@ def reducer(params: list[Tensor]) -> Callable[[Tensor], None] | None:
     return reduce
 
 
+def summed(rows: list[Tensor], owners: list[Tensor]) -> float:
+    """The sum of one number for each parameter, over their shards too."""
+    sums = torch.stack(rows).view(-1, 1) if rows else torch.zeros(0, 1)
+    if (reduce := reducer(owners)) is not None:
+        reduce(sums)
+    return float(sums.sum())
+
+
 def mean_over_ranks(value: float) -> float:
     """The mean over all processes, or the value itself where there is one process."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:

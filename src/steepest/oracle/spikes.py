@@ -7,6 +7,7 @@ is learnt from its loss.  So the whole step is left out, as a step with a NaN is
 
 from __future__ import annotations
 
+import itertools
 import math
 from statistics import median_low
 
@@ -20,18 +21,17 @@ from steepest.core.run import SPARSE, Run
 
 def length(run: Run, evidence: Evidence) -> float:
     """Over all tensors, the same on all processes; NaN where the loss is not finite."""
-    made = evidence.gradient
-    given = [p.grad if made is None else made(k, p) for k, p in enumerate(run.params)]
-    g = {p: shard.local(u) for p, u in zip(run.params, given, strict=True) if u is not None}
-    if any(u.is_sparse for u in g.values()):
-        raise RuntimeError(SPARSE)
-    norms = torch._foreach_norm(list(g.values()), dtype=torch.float64) if g else [torch.zeros(())]
-    squares = torch.stack(norms).square().view(-1, 1)
-    reduce = shard.reducer(list(g))
-    if reduce is not None:
-        reduce(squares)
+    if evidence.gradient is None:
+        owners = [p for p in run.params if p.grad is not None]
+        g = [shard.local(p.grad) for p in owners if p.grad is not None]
+        if any(u.is_sparse for u in g):
+            raise RuntimeError(SPARSE)
+        norms = torch._foreach_norm(g, dtype=torch.float64) if g else []  # Run.grads would copy them all
+        square = shard.summed([n.square() for n in norms], owners)
+    else:  # made anew, one at a time: all at once would not fit
+        square = run.dot(*itertools.tee(map(evidence.gradient, itertools.count(), run.params)))
     loss = 0.0 if evidence.loss is None else float(evidence.loss)
-    return shard.mean_over_ranks(math.sqrt(float(squares.sum())) + 0.0 * loss)
+    return shard.mean_over_ranks(math.sqrt(square) + 0.0 * loss)
 
 
 class SkipSpikes(Oracle):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steepest.core import shard
-from steepest.core.part import NewState, Point, Scalars
+from steepest.core.part import NewState, Scalars
 from steepest.core.run import Run
 from steepest.point.average import Average
 
@@ -52,11 +52,10 @@ class ScheduleFree(Average):
     hyper = {"pull": (0.9, "[0, 1)")}
     structure = {"gamma": (0, "[0, inf)")}
     cite = ("defazio2024road",)
-    bends = True
 
     def __init__(self, **given: Any) -> None:
-        Point.__init__(self, **given)
-        self.around = Point()
+        super().__init__(**given)
+        self.bends = True
 
     def after_direction(self, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The part of the walking point's step that y makes at once."""

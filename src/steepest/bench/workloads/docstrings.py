@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from steepest.bench.problem import STEP, Batch, Problem, Workload, classification, cross_entropy, minibatches, split
-from steepest.bench.workloads.text import no_source, sources
+from steepest.bench.workloads.text import Recurrent, no_source, sources
 
 END, RARE = 0, 1  # after a docstring, and in the place of a word that is not among the most frequent
 TOPIC_WORDS, NEXT_WORDS = 2000, 800
@@ -98,27 +98,11 @@ def sentences() -> tuple[Batch, Batch]:
     return train, (x[:256], y[:256])  # 256 rows are enough and quick
 
 
-class Memory(nn.Module):
-    """One layer of long short-term memory, 96 wide, over words."""
-
-    def __init__(self, width: int = 96) -> None:
-        super().__init__()
-        self.embed, self.cell, self.head = (
-            nn.Embedding(NEXT_WORDS, 64),
-            nn.LSTM(64, width, batch_first=True),
-            nn.Linear(width, NEXT_WORDS),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps words (batch, time) to logits (batch, time, NEXT_WORDS)."""
-        logits: Tensor = self.head(self.cell(self.embed(x))[0])
-        return logits
-
-
 def docstrings_lstm(seed: int) -> Problem:
     """Next word of a docstring by a recurrent network."""
     train, held = sentences()
-    return Problem(Memory(), cross_entropy, minibatches(train, 16, seed), classification(held, chunk=128))
+    model = Recurrent(NEXT_WORDS, 64, nn.LSTM)
+    return Problem(model, cross_entropy, minibatches(train, 16, seed), classification(held, chunk=128))
 
 
 DOCSTRINGS = (

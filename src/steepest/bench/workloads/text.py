@@ -35,6 +35,7 @@ CLASSES = 1000  # the 999 most frequent tokens, and one for all others
 WINDOW = 8  # tokens before the one to be guessed
 
 
+@lru_cache(maxsize=1)
 def sources() -> dict[str, str]:
     """The text of each module that is there."""
     root = Path(sysconfig.get_paths()["stdlib"])
@@ -88,18 +89,18 @@ def stdlib_lm(seed: int) -> Problem:
 
 
 class Recurrent(nn.Module):
-    """One gated recurrent layer, 96 wide, over bytes."""
+    """One recurrent layer, 96 wide, over tokens of so many kinds."""
 
-    def __init__(self, width: int = 96) -> None:
+    def __init__(self, kinds: int, wide: int, cell: type[nn.GRU] | type[nn.LSTM], width: int = 96) -> None:
         super().__init__()
         self.embed, self.cell, self.head = (
-            nn.Embedding(256, 32),
-            nn.GRU(32, width, batch_first=True),
-            nn.Linear(width, 256),
+            nn.Embedding(kinds, wide),
+            cell(wide, width, batch_first=True),
+            nn.Linear(width, kinds),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps bytes (batch, time) to logits (batch, time, 256)."""
+        """Maps tokens (batch, time) to logits (batch, time, kinds)."""
         logits: Tensor = self.head(self.cell(self.embed(x))[0])
         return logits
 
@@ -107,7 +108,9 @@ class Recurrent(nn.Module):
 def stdlib_gru(seed: int) -> Problem:
     """Next byte of Python source by a recurrent network."""
     train, held = _bytes()
-    return Problem(Recurrent(), cross_entropy, minibatches(train, 8, seed), classification(held, chunk=64))
+    return Problem(
+        Recurrent(256, 32, nn.GRU), cross_entropy, minibatches(train, 8, seed), classification(held, chunk=64)
+    )
 
 
 @lru_cache(maxsize=1)
