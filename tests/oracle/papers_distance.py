@@ -172,8 +172,10 @@ def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0
     m = v = 0 * x
     eta, phi, up, last = usual / 100, 1.0, False, 0
     c_mean, c_most, cs, slips, turns = 0.0, 0.0, 0, 0, 0
+    kappa = 1.0
     for t, lr in enumerate(etas, 1):
-        g = f.grad(y, t)
+        g, asked = f.grad(y, t), kappa
+        kappa = min(2.0, max(0.375, kappa * math.exp(0.05 * np.sign(dot(g, y)))))
         slope = dot(g, m / (np.sqrt(v) + 1e-8))
         if slope != 0:
             c = dot(g, m) / math.sqrt(dot(g, g) * dot(m, m))
@@ -196,7 +198,7 @@ def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0
         m, v = 0.5 * m + 0.5 * g, 0.95 * v + 0.05 * g**2
         d = caution(f, m / (1 - 0.5**t) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8), g, "mean")
         s = join([np.full(q.shape, max(math.sqrt(float((q * q).mean())), 0.01) ** 0.5) for q in f.parts(y)])
-        z = z - lr * eta * s * (d + lam / (1 - 0.6) * y)
+        z = z - lr * eta * s * (d + asked * lam / (1 - 0.6) * y)
         mean = mean + 3 / (t + 2) * (z - mean)
         y = 0.4 * z + 0.6 * mean
         yield mean if averages else y

@@ -19,7 +19,8 @@ class Relative(Geometry):
     with n the number of elements of the tensor.  Weights that begin with a variance of 1/(fan in) have s = (fan in)^(-1/4):
     halfway between one step for all tensors and steps in proportion to them.
 
-    A tensor of zeros moves as if its elements were 0.01.
+    A tensor of zeros moves as if its elements were 0.01.  A step size that measures decay
+    (:class:`steepest.stepsize.FadingSlope`) multiplies λ.
 
     Args:
         weight_decay: λ, default 0.01.
@@ -37,9 +38,11 @@ class Relative(Geometry):
     """
 
     hyper = {"weight_decay": (0.01, "[0, inf)")}
+    gives = frozenset({"a geometry whose decay fades"})
     cite = ("shazeer2018adafactor",)
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
         """The map, with one sum over the tensor."""
         size = torch.sqrt(total(x * x) / h.numel)
-        return x - torch.sqrt(torch.clamp(size, min=FLOOR)) * (u + x * (eta * h.weight_decay))
+        decay = h.weight_decay * getattr(h, "fade", 1.0)
+        return x - torch.sqrt(torch.clamp(size, min=FLOOR)) * (u + x * (eta * decay))

@@ -12,14 +12,16 @@ from steepest.optim.registry import method
 
 @method("stepsize", state_bytes=8.0, space={})
 class Auto(Optimizer):
-    r"""Cautious Adam that measures noise and curvature while it runs and returns an average: nothing to choose.
+    r"""Cautious Adam that measures noise, curvature and decay while it runs and returns an average: nothing to choose.
 
     Every part is the library's own to take apart:
 
     - direction: Adam with β = (0.5, 0.95) under a mask of caution;
     - step size: **measured**, from how far gradients confirm each other, and from the slopes where steps end
       (:class:`steepest.stepsize.Slope`);
-    - geometry: steps and decay in units of each tensor's size, λ = 0.08 (:class:`steepest.geometry.Relative`);
+    - decay: **measured**, from whether gradients want the weights smaller or larger: between 0.03 and 0.16
+      (:class:`steepest.stepsize.FadingSlope`);
+    - geometry: steps and decay in units of each tensor's size (:class:`steepest.geometry.Relative`);
     - point: gradients are asked 0.6 of the way from the walking point to the average that is returned, whose weights
       grow as t² (:class:`steepest.point.ScheduleFree`): no schedule, and no end to be known;
     - oracle: a batch whose gradient is ten times as long as usual is left out (:class:`steepest.oracle.SkipSpikes`).
@@ -51,7 +53,7 @@ class Auto(Optimizer):
     def __init__(self, params: Any, lr: float = 1.0, **options: Any) -> None:
         inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
         own: dict[str, Any] = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
-        super().__init__(params, lr, direction=inner, step_size=stepsize.Slope(),
+        super().__init__(params, lr, direction=inner, step_size=stepsize.FadingSlope(),
                          geometry=geometry.Relative(weight_decay=0.08), point=point.ScheduleFree(gamma=2, pull=0.6),
                          **own | options)  # fmt: skip
 
@@ -72,4 +74,6 @@ class Auto(Optimizer):
                  f"still on its way up, {seen['slips']:.0f} slopes against it")  # fmt: skip
         return (f"Auto moves by cautious Adam, {seen['found']:.2g} of the root of a tensor's size: gradients agree by "
                 f"{agree:.2f} ({noise}), which makes {seen['usual'] * seen['signal']:.2g} usual, and {state}; "
+                f"decay is {seen['weight_decay'] * seen['fade']:.2g}, where gradients want weights "
+                f"{'smaller' if seen['fade'] > 1 else 'larger'} than {seen['weight_decay']:.2g} leaves them; "
                 "it returns the average of its points, late ones more")  # fmt: skip

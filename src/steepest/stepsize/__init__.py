@@ -4,6 +4,7 @@ from steepest.core.part import LineSearch, StepSize
 from steepest.stepsize.accelerated import ADoG, UDoG
 from steepest.stepsize.adagrad import AdaGradNorm
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG, TDoG
+from steepest.stepsize.fading import FadingSlope
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.polyak import SANIA, SPS
@@ -20,6 +21,7 @@ __all__ = [
     "DAdaptSGD",
     "DoG",
     "EllipsoidBacktracking",
+    "FadingSlope",
     "LineSearch",
     "PoNoS",
     "Slope",
