@@ -17,7 +17,7 @@ SEAMS = ("point", "oracle", "channel", "chart", "direction", "stepsize", "geomet
 
 PART = 40  # lines of code of a class or function in the room of a seam
 FILE = 400  # lines of a file, prose included
-CORE = 2375  # lines of code of src/steepest/core; the plan said 1,000: docs/decisions.md says what the rest is
+CORE = 2390  # lines of code of src/steepest/core; the plan said 1,000: docs/decisions.md says what the rest is
 
 WORDLESS = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,

@@ -211,7 +211,8 @@ def skipping(f: Problem, x: Vector, etas: Rates, factor: float, window: int) -> 
         g = f.grad(x, t)
         norm = math.sqrt(dot(g, g))
         if norm > 0:
+            first_was_it = len(norms) == 1 and norms[0] > factor * norm
             norms = [*norms, norm][-window:]
-            if norm <= factor * sorted(norms)[(len(norms) - 1) // 2]:
+            if norm <= factor * sorted(norms)[(len(norms) - 1) // 2] and not first_was_it:
                 x = x - eta * g
         yield x

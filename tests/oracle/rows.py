@@ -17,6 +17,7 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
+from steepest.optim.guarded import Guarded
 from tests.oracle import papers, papers_adagrad, papers_more, rows_bar, rows_search, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
@@ -62,6 +63,8 @@ class Row:
         """The relative difference from the paper after each step, and our run so far."""
         problem = self.problem(pauses)
         make = getattr(steepest, self.make) if isinstance(self.make, str) else self.make
+        if isinstance(make, type) and issubclass(make, Guarded):  # what papers do not have
+            engine = {"oracle": oracle.Oracle(), **engine}
         factors = [1 + 0.5 * math.cos(t) for t in range(count)]
         ours = steps(make, problem, [self.lr and self.lr * c for c in factors], **self.hyper, **engine)
         trail = next(ours)

@@ -11,7 +11,7 @@ from tests.oracle import papers_distance as papers
 from tests.oracle.problems import Linear
 from tests.oracle.rows import Row
 
-FACTOR = 1.45  # on the table's problem two steps of two dozen are left out
+FACTOR = 1.6  # on the table's problem one step of two dozen is left out
 
 
 def averaged_dog(params: Any, **options: Any) -> steepest.Optimizer:
@@ -20,8 +20,8 @@ def averaged_dog(params: Any, **options: Any) -> steepest.Optimizer:
 
 
 def averaged_tdog(params: Any, **options: Any) -> steepest.Optimizer:
-    """Taming and averaging."""
-    return steepest.TDoG(params, point=point.Average(), **options)
+    """Taming and averaging, with no guard."""
+    return steepest.TDoG(params, point=point.Average(), oracle=oracle.Oracle(), **options)
 
 
 def averaged_sam(params: Any, **options: Any) -> steepest.Optimizer:

@@ -269,7 +269,7 @@ def test_dog_adds_eps_at_every_step() -> None:
 
 def test_dadapt_adam_divides_by_the_old_v() -> None:
     # g jumps from 1 to 100: with the old v the numerator is 100 times as large
-    options = {"betas": (0.9, 0.99), "d0": 1.0}
+    options = {"betas": (0.9, 0.99), "d0": 1.0, "oracle": steepest.oracle.Oracle()}
     group = follow(steepest.DAdaptAdam, Linear([0.0], [1.0], [100.0]), [1.0] * 2, **options).opt.param_groups[0]
     q = math.sqrt(0.99)
     root = math.sqrt(0.99 * 0.01 + 0.01 * 1e4)

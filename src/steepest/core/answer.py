@@ -14,6 +14,7 @@ from steepest.core.part import Point
 from steepest.core.run import Run
 
 if TYPE_CHECKING:
+    from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
 
 
@@ -39,7 +40,7 @@ def lent(opt: Optimizer) -> Iterator[None]:
                 run.restore(x)
 
 
-def refuse(opt: Optimizer, what: str) -> None:
+def refuse(opt: Assembly, what: str) -> None:
     """Say so where the weights are not x.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 
 from steepest.core import shard
-from steepest.core.answer import lent
+from steepest.core.answer import lent, refuse
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.lift import KIND
@@ -56,6 +56,8 @@ class Assembly(torch.optim.Optimizer):
     _state_specs: dict[str, State]
     _plain: list[str]
     _zeroed: bool = False
+    _lent: bool = False
+    _closure_calls_backward: bool | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As torch's; a closure that calls it begins anew each time it is asked."""
@@ -65,6 +67,22 @@ class Assembly(torch.optim.Optimizer):
     def _clear(self) -> None:
         """Forget what depends on the parameters or their state."""
         raise NotImplementedError
+
+    def restart(self) -> None:
+        """Forget everything that was learnt, and begin anew at the weights as they are.
+
+        Hyper-parameters, also a scheduler's, and counters stay.
+
+        Raises:
+            RuntimeError: the weights are lent to :meth:`averaged`.
+        """
+        refuse(self, "restart()")
+        memories = [getattr(part, "memory", {}) for part in (self.step_size, *self.oracle.walk())]
+        starts = {n: self.defaults[n] for n in ("t", *(n for names in memories for n in names)) if n in self.defaults}
+        self.state.clear()
+        for group in self.param_groups:
+            group.update(starts)
+        self._clear()
 
     def _refuse(self, unknown: Mapping[str, Any]) -> None:
         """Say what an unknown keyword may have meant."""

@@ -112,11 +112,9 @@ class Optimizer(Assembly):
             raise TypeError(f"maximize must be True or False, got {maximize!r}")
         self.codec, self.lift, self.nonfinite = codec, lift, nonfinite
         self.counters = Counters()
-        self._held, self._lent = -1, False
-        self._closure_calls_backward: bool | None = None
+        self._held = -1
         self._check_assembly()
-        if lr is None and type(self) is Optimizer:
-            lr = self.step_size.lr
+        lr = self.step_size.lr if lr is None and type(self) is Optimizer else lr
         check_number(type(self).__name__, "lr", lr, "[0, inf)")
         values = {name: value for part in self.parts() for name, value in part.values.items()}
         memory = {} if self.step_size.per == "tensor" else self.step_size.memory
@@ -160,6 +158,9 @@ class Optimizer(Assembly):
         evidence = self.point.ask(run)
         if run.left_out:
             self.counters.skipped += 1
+            if run.misled:
+                self.restart()
+                self.oracle.keep(run)
         elif evidence.moved or self._move(run, evidence):
             self.point.keep(run)
             self.oracle.keep(run)

@@ -38,6 +38,7 @@ class Run:
         self.trial: Callable[[float], float] = self._no_trial
         self.evidence = Evidence()  # what this step's move is made of
         self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused what it heard
+        self.misled = False  # what was learnt before is worth nothing: begin anew after this step
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point wants to remember once the step is done
         self.heard: Any = None  # what an oracle wants to remember once the step is done

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from steepest import stepsize
-from steepest.core.optimizer import Optimizer
 from steepest.direction import BoxScaled, EllipsoidScaled
+from steepest.optim.guarded import Guarded
 from steepest.optim.registry import Range, method
 
 _SPACE: dict[str, Range] = {"c0": ("log", 1.0, 1e10)}
 
 
 @method("stepsize", forwards=2, space=_SPACE)
-class BoxBacktracking(Optimizer):
+class BoxBacktracking(Guarded):
     """Gradient descent with a step size for every coordinate, found by cutting a box.
 
     For smooth convex losses, with the whole data in the closure.
@@ -22,7 +22,7 @@ class BoxBacktracking(Optimizer):
         params: parameters or groups.
         c0: a step size that no coordinate needs, default 1e10 (authors' experiments).
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Any) -> None:
@@ -31,7 +31,7 @@ class BoxBacktracking(Optimizer):
 
 
 @method("stepsize", forwards=2, space=_SPACE)
-class EllipsoidBacktracking(Optimizer):
+class EllipsoidBacktracking(Guarded):
     """Gradient descent with a step size for every coordinate, found by cutting an ellipsoid.
 
     For smooth convex losses, with the whole data in the closure.
@@ -40,7 +40,7 @@ class EllipsoidBacktracking(Optimizer):
         params: parameters or groups.
         c0: a step size that no coordinate needs, default 1e10 (authors' experiments).
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Any) -> None:

@@ -8,6 +8,7 @@ from steepest import direction as D
 from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
 from steepest.optim.adaptive import Betas, named
+from steepest.optim.guarded import Guarded
 from steepest.optim.registry import method
 
 
@@ -70,7 +71,7 @@ class SMB(Optimizer):
 
 
 @method("stepsize", forwards=2, space={"c": ("log", 0.01, 0.9), "eta_max": ("log", 0.1, 100.0)})
-class PoNoSPrec(Optimizer):
+class PoNoSPrec(Guarded):
     """PoNoS along Adam's direction without momentum; slopes are ⟨g, d⟩.
 
     Args:
@@ -85,7 +86,7 @@ class PoNoSPrec(Optimizer):
         f_star: default 0.
         stored: past of the reference, "mean" or "max", see :class:`steepest.PoNoS`.
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
 
     Note: the authors' code of this variant cannot run.  By reading, it moves along Adam with momentum 0.9 but measures
     the slope as ‖g‖² in the norm of the preconditioner, which is not the slope of that move.

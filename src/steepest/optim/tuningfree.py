@@ -9,6 +9,7 @@ from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
+from steepest.optim.guarded import Guarded
 from steepest.optim.registry import method
 
 
@@ -83,7 +84,7 @@ class PoNoS(Optimizer):
 
 
 @method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
-class DoG(Optimizer):
+class DoG(Guarded):
     """SGD with distance over gradients as step size.
 
     Args:
@@ -93,7 +94,8 @@ class DoG(Optimizer):
         weight_decay: coupled, default 0.
         per: one step size for "all" (paper), a "group" or each "tensor".
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`; with ``point=steepest.point.Average()`` it is what the paper evaluates.
+        options: see :class:`steepest.optim.guarded.Guarded`; with ``point=steepest.point.Average()`` it is what the paper
+            evaluates.
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
@@ -113,7 +115,8 @@ class LDoG(DoG):
         G0: what the sum of squared gradients starts from, default 1e-8 (paper).
         weight_decay: coupled, default 0.
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`; with ``point=steepest.point.Average()`` it is what the paper evaluates.
+        options: see :class:`steepest.optim.guarded.Guarded`; with ``point=steepest.point.Average()`` it is what the paper
+            evaluates.
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
@@ -122,7 +125,7 @@ class LDoG(DoG):
 
 
 @method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
-class TDoG(Optimizer):
+class TDoG(Guarded):
     """SGD with tamed distance over gradients as step size: with high probability it stays near its start.
 
     Args:
@@ -134,7 +137,7 @@ class TDoG(Optimizer):
         weight_decay: coupled, default 0.
         per: one step size for "all" (paper), a "group" or each "tensor".
         lr: multiplies the step, default 1.
-        options: see :class:`steepest.Optimizer`; theory is about an average of the points
+        options: see :class:`steepest.optim.guarded.Guarded`; theory is about an average of the points
             (``point=steepest.point.Average()``).
     """
 
@@ -147,14 +150,14 @@ class TDoG(Optimizer):
 
 
 @method("stepsize", forwards=2, backwards=2, space={"reps_rel": ("log", 1e-8, 1e-2)})
-class UDoG(Optimizer):
+class UDoG(Guarded):
     """U-DoG: accelerated distance over gradients, two gradients a step; the weights are the average it returns.
 
     Args:
         params: parameters or groups.
         reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
         lr: multiplies the steps, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
@@ -162,14 +165,14 @@ class UDoG(Optimizer):
 
 
 @method("stepsize", space={"reps_rel": ("log", 1e-8, 1e-2)})
-class ADoG(Optimizer):
+class ADoG(Guarded):
     """A-DoG: accelerated distance over gradients, one gradient a step.
 
     Args:
         params: parameters or groups.
         reps_rel: size of the first step relative to 1 + |x0|, default 1e-6 (paper).
         lr: multiplies the steps, default 1.
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
@@ -177,7 +180,7 @@ class ADoG(Optimizer):
 
 
 @method("stepsize", space={"lr": ("log", 1e-3, 100.0)})
-class AdaGradNorm(Optimizer):
+class AdaGradNorm(Guarded):
     """SGD with the scalar step size of AdaGrad.
 
     Args:
@@ -186,7 +189,7 @@ class AdaGradNorm(Optimizer):
         b0: what the root of the sum of squared gradients starts from, default 1e-8.
         weight_decay: coupled, default 0.
         per: one step size for "all" (paper), a "group" or each "tensor".
-        options: see :class:`steepest.Optimizer`; in the convex theory the average of the points is returned
+        options: see :class:`steepest.optim.guarded.Guarded`; in the convex theory the average of the points is returned
             (``point=steepest.point.Average(gamma=0)``).
     """
 
@@ -197,7 +200,7 @@ class AdaGradNorm(Optimizer):
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
-class DAdaptAdam(Optimizer):
+class DAdaptAdam(Guarded):
     """Adam with D-Adaptation.
 
     Args:
@@ -208,7 +211,7 @@ class DAdaptAdam(Optimizer):
         weight_decay: decoupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
         per: one estimate for "all" (paper), a "group" or each "tensor".
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, lr: float = 1.0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
@@ -219,7 +222,7 @@ class DAdaptAdam(Optimizer):
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
-class DAdaptSGD(Optimizer):
+class DAdaptSGD(Guarded):
     """Gradient descent with D-Adaptation; give it a falling schedule.
 
     Args:
@@ -228,7 +231,7 @@ class DAdaptSGD(Optimizer):
         weight_decay: coupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
         per: one estimate for "all" (paper), a "group" or each "tensor".
-        options: see :class:`steepest.Optimizer`.
+        options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",

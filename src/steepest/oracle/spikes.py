@@ -46,13 +46,16 @@ class SkipSpikes(Oracle):
     that is not finite, is not judged and not remembered.
 
     The first norms have nothing to be compared with.  So until ``listen`` of them are known nothing moves, and the
-    median of three is not misled by one.
+    median of three is not misled by one.  With ``listen=1`` the first batch is trusted; if the second is more than κ times
+    shorter, the first was the spike: the second is left out as well, and the method begins anew at the weights as they
+    are then (:meth:`steepest.Optimizer.restart`).  Where a gradient really falls tenfold in the first step that costs two
+    steps of memory.
 
     Args:
         inner: the oracle that is listened to, default backpropagation.
         factor: κ, default 10.
         window: w, how many norms are remembered, default 32.
-        listen: norms to be known before the first move, default 3; 1 trusts the first batch.
+        listen: norms to be known before the first move, default 3; with 1 the first batch moves, and may be forgotten.
 
     Source: none; leaving out steps by a rolling window of norms is what OLMo-core's ``SkipStepOptimizer`` (Allen Institute for
     AI) does, by standard deviations of losses and norms.
@@ -92,7 +95,9 @@ class SkipSpikes(Oracle):
             norm = length(run, evidence)
             if 0 < norm < math.inf and not run.left_out:
                 run.heard = (*past, norm)[-self.window :]
-                if len(run.heard) < self.listen or norm > run.h("factor") * median_low(run.heard):
+                run.misled = self.listen == 1 == len(past) < self.window and run.h("factor") * norm < past[0]
+                listening = len(run.heard) < self.listen
+                if run.misled or listening or norm > run.h("factor") * median_low(run.heard):
                     run.left_out = True
                     self.keep(run)
         return evidence

@@ -1,0 +1,25 @@
+"""Methods that one bad batch would mislead for good do not listen to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from steepest.core.optimizer import Optimizer
+from steepest.oracle import SkipSpikes
+
+
+class Guarded(Optimizer):
+    """An optimizer that leaves out batches with a gradient ten times as long as usual.
+
+    A method that finds its own step size remembers what it has seen, often for ever: one huge gradient in a sum of squares
+    makes every later step tiny.  So these methods have :class:`steepest.oracle.SkipSpikes` as their oracle, which their
+    papers do not; where no gradient is that long nothing changes, to the bit.
+
+    Args:
+        params: parameters or groups.
+        lr: as the method has it.
+        options: see :class:`steepest.Optimizer`; ``oracle=steepest.oracle.Oracle()`` is the paper's method, unguarded.
+    """
+
+    def __init__(self, params: Any, lr: float | None = None, **options: Any) -> None:
+        super().__init__(params, lr, **{"oracle": SkipSpikes(listen=1)} | options)
