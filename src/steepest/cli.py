@@ -120,7 +120,8 @@ def bench(
 
     Built-in workloads: digits-mlp, digits-conv, digits-finetune, digits-autoencoder, digits-vae, digits-vit, breast-cancer, \
 breast-cancer-raw, diabetes, wine, photo-completion, photo-coordinates, flower-denoise, stdlib-tokens, stdlib-lm, \
-stdlib-gru, docstrings-topic, docstrings-lstm, fashion-mnist, minilm-finetune. A \
+stdlib-gru, docstrings-topic, docstrings-lstm, fashion-mnist, minilm-finetune, \
+stdlib-long, stdlib-names, spoken-numbers, glyphs-resnet, glyphs-finetune, burgers-pinn. A \
 workload of your own is a function that takes a seed and returns a \
 steepest.bench.Problem.
     """

@@ -14,11 +14,22 @@ from typing import Any
 from steepest.bench.problem import Workload
 from steepest.bench.workloads.docstrings import DOCSTRINGS
 from steepest.bench.workloads.finetune import FINETUNE
+from steepest.bench.workloads.glyphs import GLYPHS
+from steepest.bench.workloads.graph import GRAPH
 from steepest.bench.workloads.images import IMAGES
+from steepest.bench.workloads.long import LONG
 from steepest.bench.workloads.lowrank import LOW_RANK
 from steepest.bench.workloads.patches import PATCHES
+from steepest.bench.workloads.physics import PHYSICS
+from steepest.bench.workloads.sequence import SEQUENCE
 from steepest.bench.workloads.tabular import TABULAR
 from steepest.bench.workloads.text import TEXT
+from steepest.bench.workloads.transfer import TRANSFER
+
+EVERY = (
+    *TABULAR, *LOW_RANK, *TEXT, *LONG, *DOCSTRINGS, *SEQUENCE, *GRAPH, *IMAGES, *PATCHES, *GLYPHS, *FINETUNE, *TRANSFER,
+    *PHYSICS,
+)  # fmt: skip
 
 
 def frozen_targets() -> dict[str, dict[str, Any]]:
@@ -31,10 +42,7 @@ def frozen_targets() -> dict[str, dict[str, Any]]:
 
 def _with_targets() -> dict[str, Workload]:
     targets = frozen_targets()
-    return {
-        w.name: replace(w, target=targets[w.name]["target"]) if w.name in targets else w
-        for w in (*TABULAR, *LOW_RANK, *TEXT, *DOCSTRINGS, *IMAGES, *PATCHES, *FINETUNE)
-    }
+    return {w.name: replace(w, target=targets[w.name]["target"]) if w.name in targets else w for w in EVERY}
 
 
 BUILT_IN: dict[str, Workload] = _with_targets()
