@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from stepsizes_draw import LOOK
 
+LABELS = {"design": "design", "earlier": "earlier", "unseen": "never seen"}
 NAMES = {
     "torch.AdamW, tuned": ("AdamW, tuned for each workload", "#1a2129", "D"),
     "torch.AdamW": ("AdamW", "#8a929c", "o"),
@@ -31,14 +32,14 @@ def main() -> None:
     given = options.parse_args()
     rows = json.loads(given.results.read_text(encoding="utf-8"))["rows"][::-1]
     with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(8.5, 5), layout="constrained")
+        figure = Figure(figsize=(8.5, 6.2), layout="constrained")
         ax = figure.subplots()
         for name, (label, colour, mark) in NAMES.items():
             ratios = [row["gradient_equivalents"][name] / row["gradient_equivalents"]["Auto"] for row in rows]
             ax.scatter(ratios, range(len(rows)), color=colour, marker=mark, s=34, label=label, zorder=3)
         ax.axvline(1.0, color="#1a2129", lw=1)
         ax.set(xscale="log", title="Gradient-equivalents to the target in units of Auto's: right of the line Auto is faster",
-               yticks=range(len(rows)), yticklabels=[f"{r['workload']} ({r['kind']})" for r in rows])  # fmt: skip
+               yticks=range(len(rows)), yticklabels=[f"{r['workload']} ({LABELS[r['kind']]})" for r in rows])  # fmt: skip
         ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
         ax.set_xticks([0.5, 1, 2, 4, 8, 16])
         ax.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())

@@ -54,7 +54,7 @@ WORKLOADS: dict[str, Workload] = {name: BUILT_IN[name] for name in DESIGN} | {
 }  # fmt: skip
 
 
-class Alike(stepsize.Slope):
+class Alike(stepsize.FadingSlope):
     """Gradients are taken to agree."""
 
     @staticmethod
@@ -63,7 +63,7 @@ class Alike(stepsize.Slope):
         memory["heard"] += 1
 
 
-class Straight(stepsize.Slope):
+class Straight(stepsize.FadingSlope):
     """The usual step from the first one on."""
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: SimpleNamespace, loss: float) -> float:
@@ -73,7 +73,7 @@ class Straight(stepsize.Slope):
         return super().eta(sums, memory, h, loss)
 
 
-class Unturned(stepsize.Slope):
+class Unturned(stepsize.FadingSlope):
     """Slopes are not heard once the usual step is reached."""
 
     @staticmethod
@@ -93,7 +93,7 @@ def assembled(
         adam = D.Adam(beta1=betas[0], beta2=betas[1])
         return steepest.Optimizer(
             params, lr, direction=D.Cautious(adam, scale="mean") if caution else adam,
-            step_size=stepsize.Slope() if step is None else step,
+            step_size=stepsize.FadingSlope() if step is None else step,
             geometry=(geometry.Decay if alike else geometry.Relative)(weight_decay=decay),
             point=point.ScheduleFree(gamma=gamma, pull=pull) if at is None else at, codec=codec,
             oracle=oracle.SkipSpikes(listen=1) if guard else None,
@@ -109,9 +109,10 @@ VARIANTS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "neither is: the usual step, always": assembled(step=stepsize.StepSize(), lr=0.06),
     "a third of it, always": assembled(step=stepsize.StepSize(), lr=0.02),
     "a tenth of it, always": assembled(step=stepsize.StepSize(), lr=0.006),
+    "how decay does is not heard": assembled(step=stepsize.Slope()),
     "no way up": assembled(step=Straight()),
-    "usual step 0.03": assembled(step=stepsize.Slope(usual=0.03)),
-    "usual step 0.12": assembled(step=stepsize.Slope(usual=0.12)),
+    "usual step 0.03": assembled(step=stepsize.FadingSlope(usual=0.03)),
+    "usual step 0.12": assembled(step=stepsize.FadingSlope(usual=0.12)),
     "DoG in the place of Slope": assembled(step=stepsize.DoG()),
     "all tensors alike, usual step 0.015": assembled(alike=True, step=stepsize.Slope(usual=0.015), decay=0.08),
     "no caution": assembled(caution=False),

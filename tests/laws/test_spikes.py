@@ -125,7 +125,7 @@ def fits(
 
 
 @pytest.mark.parametrize("resume", [False, True], ids=["at once", "resumed at every step"])
-@pytest.mark.parametrize("name", ["Auto", "DoG", "LDoG", "AdaGradNorm", "UDoG", "ADoG", "DAdaptAdam", "PoNoS"])
+@pytest.mark.parametrize("name", ["Auto", "DoG", "LDoG", "AdaGradNorm", "UDoG", "ADoG", "DAdaptAdam"])
 def test_a_first_batch_that_was_a_spike_is_forgotten(name: str, resume: bool) -> None:
     """From the third batch on it is, to the bit, the run that begins there; without the rule it is not."""
     misled, honest = fits(name, steep=True, resume=resume), fits(name, resume=resume)
@@ -137,11 +137,11 @@ def test_a_first_batch_that_was_a_spike_is_forgotten(name: str, resume: bool) ->
 
 
 def test_it_begins_anew_once() -> None:
-    """A gradient that falls tenfold in every step is a method that arrives."""
+    """A gradient that falls two hundredfold in every step is a method that arrives."""
     x = nn.Parameter(torch.ones(2))
     opt = steepest.DoG([x])
     for t in range(6):
-        opt.step(lambda t=t: x.sum() * 0.05**t)  # type: ignore[misc]
+        opt.step(lambda t=t: x.sum() * 0.005**t)  # type: ignore[misc]
     assert (opt.counters.skipped, opt.param_groups[0]["t"]) == (1, 4)
 
 

@@ -63,7 +63,7 @@ class Row:
         """The relative difference from the paper after each step, and our run so far."""
         problem = self.problem(pauses)
         make = getattr(steepest, self.make) if isinstance(self.make, str) else self.make
-        if isinstance(make, type) and issubclass(make, Guarded):  # what papers do not have
+        if isinstance(make, type) and issubclass(make, (Guarded, steepest.Auto)):  # what papers do not have
             engine = {"oracle": oracle.Oracle(), **engine}
         factors = [1 + 0.5 * math.cos(t) for t in range(count)]
         ours = steps(make, problem, [self.lr and self.lr * c for c in factors], **self.hyper, **engine)

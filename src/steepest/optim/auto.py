@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from steepest import direction as D
-from steepest import geometry, point, stepsize
-from steepest.optim.guarded import Guarded
+from steepest import geometry, oracle, point, stepsize
+from steepest.core.optimizer import Optimizer
 from steepest.optim.registry import method
 
 
 @method("stepsize", state_bytes=8.0, space={})
-class Auto(Guarded):
+class Auto(Optimizer):
     r"""Cautious Adam that measures noise, curvature and decay while it runs and returns an average: nothing to choose.
 
     Every part is the library's own to take apart:
@@ -51,9 +51,10 @@ class Auto(Guarded):
 
     def __init__(self, params: Any, lr: float = 1.0, **options: Any) -> None:
         inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
+        own: dict[str, Any] = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
         super().__init__(params, lr, direction=inner, step_size=stepsize.FadingSlope(),
                          geometry=geometry.Relative(weight_decay=0.08), point=point.ScheduleFree(gamma=2, pull=0.6),
-                         **{"codec": "bfloat16"} | options)  # fmt: skip
+                         **own | options)  # fmt: skip
 
     def explain(self) -> str:
         """One line: what was chosen, and what it was chosen from.

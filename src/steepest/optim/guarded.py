@@ -9,11 +9,12 @@ from steepest.oracle import SkipSpikes
 
 
 class Guarded(Optimizer):
-    """An optimizer that leaves out batches with a gradient ten times as long as usual.
+    """An optimizer that leaves out batches with a gradient a hundred times as long as usual.
 
     A method that finds its own step size remembers what it has seen, often for ever: one huge gradient in a sum of squares
     makes every later step tiny.  So these methods have :class:`steepest.oracle.SkipSpikes` as their oracle, which their
-    papers do not; where no gradient is that long nothing changes, to the bit.
+    papers do not; where no gradient is that long nothing changes, to the bit.  Its factor is 100 and not 10: these methods
+    begin with tiny steps, and when the steps have grown, the gradients of a network may grow tenfold within a few of them.
 
     Args:
         params: parameters or groups.
@@ -22,4 +23,4 @@ class Guarded(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float | None = None, **options: Any) -> None:
-        super().__init__(params, lr, **{"oracle": SkipSpikes(listen=1)} | options)
+        super().__init__(params, lr, **{"oracle": SkipSpikes(factor=100.0, listen=1)} | options)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from steepest.core.part import Scalars
+from steepest.core.part import NewState, Scalars
 from steepest.stepsize.slope import Slope
 
 GAIN = 0.05  # of the logarithm, for one batch
@@ -26,7 +26,8 @@ class FadingSlope(Slope):
               \qquad \tfrac38\le\kappa\le 2,\qquad \kappa_1 = 1
 
     with p over all tensors and λ_p their ``weight_decay``; decay is κλ.  The sum is the slope of the loss in the direction
-    that decay moves weights in, with the sign turned: the hypergradient of κ.  A tensor without decay is not asked.
+    that decay moves weights in, with the sign turned: the hypergradient of κ, which is heard one step later.  A tensor
+    without decay is not asked.
 
     The bounds matter.  On data that repeat, weights that only the training loss is asked for grow too large; 3/8 keeps
     a LeNet from overfitting (the page "Auto").  What the geometry makes of λ_p (a tensor's scale) is left out of the sum.
@@ -59,14 +60,14 @@ class FadingSlope(Slope):
     needs = Slope.needs | {"weight_decay", "a geometry whose decay fades"}
     gives = frozenset({"fade"})
 
-    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
-        """And the slope of the loss towards larger weights."""
-        return {**super().measure(g, d, x, s, h), "outward": g * x * h.weight_decay}
+    def advance(
+        self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
+    ) -> tuple[NewState, dict[str, Tensor]]:
+        """The slope of the loss towards larger weights, summed while they move."""
+        return {}, {"outward": g * x * h.weight_decay}
 
-    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
-        """One slope further, and one batch's word on the weights."""
-        outward = sums["outward"]
-        if outward != 0.0:
-            fade = memory["fade"] * math.exp(math.copysign(GAIN, outward))
+    def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
+        """One batch's word on the weights, for the next step."""
+        if sums["outward"] != 0.0:
+            fade = memory["fade"] * math.exp(math.copysign(GAIN, sums["outward"]))
             memory["fade"] = min(MOST, max(LEAST, fade))
-        return super().eta(sums, memory, h, loss)
