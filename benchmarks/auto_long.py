@@ -4,7 +4,9 @@ The question, written before the first whole run: is Auto's mean held-out loss a
 best of the six?  A LeNet on all 60,000 images of Fashion-MNIST for ten epochs (4,680 steps), and the benchmark's byte-level
 transformer for 4,000 steps.  Auto had been run once on the first of them, on seed 0, before this was written.
 
-    python benchmarks/auto_long.py [--seeds 3] [--jobs 2] [--result docs/results/auto-long.json]
+    python benchmarks/auto_long.py [--seeds 3] [--jobs 2] [--runs FILE] [--result docs/results/auto-long.json]
+
+Runs are kept in a file, so a study that was killed goes on; begin a new file when Auto has changed.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from stepsize_problems import _images, lenet
+from study import done_before, key, wave
 from torch import Tensor
 
 import steepest
@@ -46,7 +48,7 @@ MAKES: dict[str, Callable[[Any], torch.optim.Optimizer]] = {"Auto": steepest.Aut
 }
 
 
-def ends(problem: str, name: str, seed: int) -> list[tuple[int, float, float]]:
+def train(problem: str, name: str, seed: int) -> dict[str, Any]:
     """Step, held-out loss and accuracy at every tenth of a run."""
     torch.set_num_threads(1)
     build, steps = PROBLEMS[problem]
@@ -68,7 +70,7 @@ def ends(problem: str, name: str, seed: int) -> list[tuple[int, float, float]]:
                 found = known.evaluate(known.model)
             known.model.train()
             seen.append((t, round(float(found["loss"]), 4), round(float(found["accuracy"]), 4)))
-    return seen
+    return {"curve": seen, "loss": seen[-1][1]}
 
 
 def main() -> None:
@@ -76,11 +78,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--runs", type=Path, default=Path("steepest-bench/auto-long.jsonl"))
     options.add_argument("--result", type=Path, default=Path("docs/results/auto-long.json"))
     given = options.parse_args()
     runs = [(p, name, seed) for p in PROBLEMS for seed in range(given.seeds) for name in MAKES]
-    with ProcessPoolExecutor(given.jobs) as pool:
-        curves = dict(zip(runs, pool.map(ends, *zip(*runs, strict=True)), strict=True))
+    given.runs.parent.mkdir(parents=True, exist_ok=True)
+    done = done_before(given.runs)
+    wave(train, runs, done, given.runs, given.jobs)
+    curves = {run: done[key(*run)]["curve"] for run in runs}
     rows: dict[str, dict[str, Any]] = {}
     for problem in PROBLEMS:
         rows[problem] = {}

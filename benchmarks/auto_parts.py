@@ -6,7 +6,9 @@ first rows of each batch only; their targets are what AdamW reaches with them at
 Auto was made by looking at such numbers, so this table says why it is what it is, and not how good it is: that is
 `benchmarks/auto.py`.
 
-    python benchmarks/auto_parts.py [--seeds 3] [--jobs 2] [--result docs/results/auto-parts.json]
+    python benchmarks/auto_parts.py [--seeds 3] [--jobs 2] [--runs FILE] [--result docs/results/auto-parts.json]
+
+Runs are kept in a file, so a study that was killed goes on; begin a new file when Auto has changed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 
 import torch
 from auto import DESIGN
+from study import done_before, key, wave
 from torch import Tensor
 
 import steepest
@@ -137,7 +139,7 @@ VARIANTS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
 }
 
 
-def steps_to_target(name: str, workload: str, seed: int) -> float:
+def train(name: str, workload: str, seed: int) -> dict[str, Any]:
     """Steps of a variant until the held-out loss is at the target."""
     torch.set_num_threads(1)
     known, make = WORKLOADS[workload], VARIANTS[name]
@@ -163,8 +165,8 @@ def steps_to_target(name: str, workload: str, seed: int) -> float:
                 loss = float(problem.evaluate(model)["loss"])
             model.train()
             if known.target is not None and loss <= known.target:
-                return t + 1
-    return 1.5 * budget
+                return {"steps": t + 1}
+    return {"steps": 1.5 * budget}
 
 
 def main() -> None:
@@ -172,13 +174,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--runs", type=Path, default=Path("steepest-bench/auto-parts.jsonl"))
     options.add_argument("--result", type=Path, default=Path("docs/results/auto-parts.json"))
     given = options.parse_args()
     rows: dict[str, dict[str, float]] = {}
     groups = {"design": list(DESIGN), "small batches": [w for w in WORKLOADS if w not in DESIGN]}
     runs = [(name, w, FIRST_SEED + s) for name in VARIANTS for w in WORKLOADS for s in range(given.seeds)]
-    with ProcessPoolExecutor(given.jobs) as pool:
-        ends = dict(zip(runs, pool.map(steps_to_target, *zip(*runs, strict=True)), strict=True))
+    given.runs.parent.mkdir(parents=True, exist_ok=True)
+    done = done_before(given.runs)
+    wave(train, runs, done, given.runs, given.jobs)
+    ends = {run: done[key(*run)]["steps"] for run in runs}
     for name in VARIANTS:
         row = {
             w: statistics.geometric_mean(ends[name, w, FIRST_SEED + s] for s in range(given.seeds)) for w in WORKLOADS
