@@ -125,7 +125,23 @@ def fits(
 
 
 @pytest.mark.parametrize("resume", [False, True], ids=["at once", "resumed at every step"])
-@pytest.mark.parametrize("name", ["Auto", "DoG", "LDoG", "AdaGradNorm", "UDoG", "ADoG", "DAdaptAdam"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Auto",
+        "DoG",
+        "LDoG",
+        "AdaGradNorm",
+        "UDoG",
+        "ADoG",
+        "DAdaptAdam",
+        "TDoG",
+        "DAdaptSGD",
+        "PoNoSPrec",
+        "BoxBacktracking",
+        "EllipsoidBacktracking",
+    ],
+)
 def test_a_first_batch_that_was_a_spike_is_forgotten(name: str, resume: bool) -> None:
     """From the third batch on it is, to the bit, the run that begins there; without the rule it is not."""
     misled, honest = fits(name, steep=True, resume=resume), fits(name, resume=resume)

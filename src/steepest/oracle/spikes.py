@@ -48,8 +48,8 @@ class SkipSpikes(Oracle):
     The first norms have nothing to be compared with.  So until ``listen`` of them are known nothing moves, and the
     median of three is not misled by one.  With ``listen=1`` the first batch is trusted; if the second is more than κ times
     shorter, the first was the spike: the second is left out as well, and the method begins anew at the weights as they
-    are then (:meth:`steepest.Optimizer.restart`).  Where a gradient really falls tenfold in the first step that costs two
-    steps of memory.
+    are then (:meth:`steepest.Optimizer.restart`).  Where a gradient really falls by κ in the first step that costs two steps
+    of memory.  Where the first step itself has thrown the weights so far that gradients there are as long, it is not seen.
 
     Args:
         inner: the oracle that is listened to, default backpropagation.
