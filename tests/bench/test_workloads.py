@@ -258,7 +258,7 @@ def test_what_is_fine_tuned_knows_something() -> None:
     right = []
     for known in (start, {}):
         torch.manual_seed(0)
-        model = transfer.Vision()
+        model = transfer.vision()
         model.load_state_dict(known, strict=False)
         head, model.head = model.head, torch.nn.Identity()  # type: ignore[assignment]
         with torch.no_grad():

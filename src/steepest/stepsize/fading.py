@@ -58,7 +58,6 @@ class FadingSlope(Slope):
     #: κ
     memory = {**Slope.memory, "fade": 1.0}
     needs = Slope.needs | {"weight_decay", "a geometry whose decay fades"}
-    gives = frozenset({"fade"})
 
     def advance(
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars

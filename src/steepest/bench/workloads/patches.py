@@ -33,19 +33,22 @@ def with_noise(batch: Callable[[int], Batch], shape: tuple[int, ...], seed: int)
 
 
 class Attention(nn.Module):
-    """Squares of 2x2 pixels as 16 words of a transformer: two pre-norm layers, 32 wide, 4 heads."""
+    """Squares of pixels as words of a transformer: two pre-norm layers with 4 heads, and a linear head on their mean."""
 
-    def __init__(self, width: int = 32, layers: int = 2, heads: int = 4) -> None:
+    def __init__(
+        self, side: int = 8, patch: int = 2, width: int = 32, hidden: int = 128, classes: int = 10, layers: int = 2
+    ) -> None:
         super().__init__()
-        self.embed, self.place = nn.Conv2d(1, width, 2, stride=2), nn.Parameter(0.1 * torch.randn(16, width))
+        self.embed = nn.Conv2d(1, width, patch, stride=patch)
+        self.place = nn.Parameter(0.1 * torch.randn((side // patch) ** 2, width))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            nn.TransformerEncoderLayer(width, 4, hidden, 0.0, "gelu", batch_first=True, norm_first=True)
             for _ in range(layers)
         )
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps images (batch, 1, 8, 8) to logits (batch, 10)."""
+        """Maps images (batch, 1, side, side) to logits (batch, classes)."""
         h = self.embed(x).flatten(2).transpose(1, 2) + self.place
         for layer in self.layers:
             h = layer(h)

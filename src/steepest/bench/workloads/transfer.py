@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steepest.bench.problem import STEP, Batch, Problem, Workload, classification, cross_entropy, minibatches, split
 from steepest.bench.workloads.glyphs import CHARACTERS, SIDE, augmented, glyphs, middle, no_faces
+from steepest.bench.workloads.patches import Attention
 
-PATCH = 4  # pixels
 FEW, HELD = 200, 400  # images to be fine-tuned with, and of the others those held out
 CLASSES = len(CHARACTERS) // 2
 
@@ -29,26 +29,9 @@ def halves() -> tuple[Batch, Batch, Batch]:
     return (images[first], shown[first] // 2), few, (middle(x[:HELD]), y[:HELD])
 
 
-class Vision(nn.Module):
-    """Patches as words of a transformer: two pre-norm layers, 48 wide, 4 heads, and a linear head on their mean."""
-
-    def __init__(self, width: int = 48, layers: int = 2, heads: int = 4) -> None:
-        super().__init__()
-        self.embed = nn.Conv2d(1, width, PATCH, stride=PATCH)
-        self.place = nn.Parameter(0.1 * torch.randn((SIDE // PATCH) ** 2, width))
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(layers)
-        )
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps images (batch, 1, SIDE, SIDE) to logits (batch, CLASSES)."""
-        h = self.embed(x).flatten(2).transpose(1, 2) + self.place
-        for layer in self.layers:
-            h = layer(h)
-        logits: Tensor = self.head(self.norm(h).mean(1))
-        return logits
+def vision() -> Attention:
+    """A transformer, 48 wide, on squares of 4x4 pixels."""
+    return Attention(side=SIDE, patch=4, width=48, hidden=96, classes=CLASSES)
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +39,7 @@ def pretrained() -> dict[str, Tensor]:
     """Weights that tell the first half apart: 600 steps of AdamW from a seed of their own; without the head."""
     with torch.random.fork_rng():
         torch.manual_seed(2024)
-        model, batch = Vision(), augmented(minibatches(halves()[0], 64, 2024), 2024)
+        model, batch = vision(), augmented(minibatches(halves()[0], 64, 2024), 2024)
         opt = torch.optim.AdamW(model.parameters(), lr=3e-3)
         for k in range(600):
             opt.zero_grad()
@@ -67,7 +50,7 @@ def pretrained() -> dict[str, Tensor]:
 
 def glyphs_finetune(seed: int) -> Problem:
     """A vision transformer that knows other characters learns 31 from 200 images; all its weights move."""
-    model, (_, few, held) = Vision(), halves()
+    model, (_, few, held) = vision(), halves()
     model.load_state_dict(pretrained(), strict=False)
     return Problem(model, cross_entropy, augmented(minibatches(few, 16, seed), seed), classification(held))
 
