@@ -86,6 +86,7 @@ ROWS: dict[str, Row] = {
     "SGD": _row(lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.1),
     "SLS": _row(eta_max=2.0, batches_per_epoch=5, whole=_LOSS),
     "SMB": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
+    "SMBi": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
     "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),
@@ -145,8 +146,11 @@ _ALONG = "its weights are moved once more, along with the average"
 _PIECES = "each process compresses its own shard, which keeps as much but not the same"
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "without_a_gradient_nothing_moves": {"MeZO": _BLIND},
-    "steps_are_counted_per_parameter": {"MeZO": _BLIND},
-    "every_question_is_counted-plain": {"SMB": "a second gradient is asked where the plain step fails, and only there"},
+    "steps_are_counted_per_parameter": {"MeZO": _BLIND, "SMBi": "a step that makes a gradient wait is no move"},
+    "every_question_is_counted-plain": {
+        "SMB": "a second gradient is asked where the plain step fails, and only there",
+        "SMBi": "a second gradient is asked after a plain step that failed, and only there",
+    },
     "lr_zero_is_no_move": {
         "ProjectedSGD": "the projection is done whatever lr is",
         "SimplexSGD": "the projection is done whatever lr is",

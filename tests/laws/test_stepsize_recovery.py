@@ -41,6 +41,7 @@ _UNITS = (
     "it is blind to the units of x, in which a guard would measure; with SkipSpikes() by hand it recovers, see below"
 )
 _SWAY = "at a constant rate it sways around the minimum, and from where it begins anew a little further"
+_WAIT = "the gradient that waits is used at its full length, whatever the next batch says, as in the paper"
 _CUTS = dict.fromkeys(("BoxBacktracking", "EllipsoidBacktracking"), _CUT)
 _SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "DoG", "LDoG", "TDoG", "UDoG"), _SUM)
 _FARS = dict.fromkeys(("DAdaptAdam", "DAdaptSGD"), _FAR)
@@ -52,7 +53,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 }
 #: the same for the papers' methods, without the guard that ours have
 UNGUARDED: dict[str, dict[str, str]] = {
-    "exploding-0": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND},
+    "exploding-0": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND, "SMBi": _WAIT},
     "exploding-5": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND},
 }
 

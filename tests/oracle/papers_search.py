@@ -45,23 +45,30 @@ def ponos_prec(f: Problem, x: Vector, etas: Rates, c: float = 0.1, c_p: float = 
         yield x
 
 
-def smb(f: Problem, x: Vector, etas: Rates, c: float = 0.1, kappa: float = 0.99, lam: float = 0.0) -> Path:
-    """The model's step by solving with its matrix, tensor by tensor; decay (ours) is added to the move."""
+def model_step(b: Vector, g: Vector, s: Vector, y: Vector, kappa: float) -> Vector:
+    """The model's step for b by solving with its matrix; g, s and y are of the batch that the matrix is made of."""
+    if not g.any():
+        return 0 * b
+    ss, yy, gg = dot(s, s), dot(y, y), dot(g, g)
+    sigma = 0.5 * (math.sqrt(ss) * (math.sqrt(yy) + math.sqrt(gg) / kappa) - dot(s, y))
+    H = 2 * sigma * np.eye(g.size) + np.outer(s, y) + np.outer(y, s)
+    return np.asarray(-ss * np.linalg.solve(H, b))
+
+
+def smb(f: Problem, x: Vector, etas: Rates, c: float = 0.1, kappa: float = 0.99, lam: float = 0.0,
+        independent: bool = False) -> Path:  # fmt: skip
+    """Tensor by tensor; decay (ours) is added to the move.  If independent, a gradient that fails waits for a batch."""
+    waiting: Vector | None = None
     for t, lr in enumerate(etas, 1):
         g, here = f.grad(x, t), f.loss(x, t)
-        s = -lr * g
-        move = s
-        if f.loss(x + s, t) > here - c * lr * dot(g, g):
-            parts: list[Vector] = []
-            for gi, si, yi in zip(f.parts(g), f.parts(s), f.parts(f.grad(x + s, t) - g), strict=True):
-                gi, si, yi = gi.reshape(-1), si.reshape(-1), yi.reshape(-1)
-                if not gi.any():
-                    parts.append(gi)
-                    continue
-                ss, yy, gg = dot(si, si), dot(yi, yi), dot(gi, gi)
-                sigma = 0.5 * (math.sqrt(ss) * (math.sqrt(yy) + math.sqrt(gg) / kappa) - dot(si, yi))
-                H = 2 * sigma * np.eye(gi.size) + np.outer(si, yi) + np.outer(yi, si)
-                parts.append(np.asarray(-ss * np.linalg.solve(H, gi)))
-            move = join(parts)
+        move, fails = -lr * g, f.loss(x - lr * g, t) > here - c * lr * dot(g, g)
+        if independent and waiting is None and fails:
+            waiting = g
+            yield x
+            continue
+        if waiting is not None or (fails and not independent):
+            vectors = (g if waiting is None else waiting, g, -lr * g, f.grad(x - lr * g, t) - g)
+            parts = [[part.reshape(-1) for part in f.parts(v)] for v in vectors]
+            move, waiting = join([model_step(b, g, s, y, kappa) for b, g, s, y in zip(*parts, strict=True)]), None
         x = x + move - lr * lam * x
         yield x

@@ -21,4 +21,6 @@ def rows(row: Any) -> list[Any]:
             {"b1": 0.5, "b2": 0.9, "eps": 1e-3, "c": 0.4, "most": 0.2}, lr=None),
         row("SMB", papers_search.smb, {"weight_decay": 0.01}, {"lam": 0.01}, lr=8.0),
         row("SMB", papers_search.smb, {"c": 0.6, "kappa": 0.5}, {"c": 0.6, "kappa": 0.5}, lr=3.0),
+        row("SMBi", papers_search.smb, {"weight_decay": 0.01}, {"lam": 0.01, "independent": True}, lr=8.0),
+        row("SMBi", papers_search.smb, {"c": 0.6, "kappa": 0.5}, {"c": 0.6, "kappa": 0.5, "independent": True}, lr=3.0),
     ]  # fmt: skip

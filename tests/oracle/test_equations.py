@@ -50,7 +50,8 @@ def test_the_run_moves(row: Row) -> None:
     *_, (_, trail) = row.gaps()
     assert len(trail.x) == STEPS
     assert float(np.abs(trail.x[-1] - join(row.problem().start)).max()) > 0.05
-    assert len({x.tobytes() for x in trail.x}) >= STEPS - 1
+    pauses = STEPS // 2 if row.make == "SMBi" else 1  # before each model
+    assert len({x.tobytes() for x in trail.x}) >= STEPS - pauses
 
 
 @pytest.mark.parametrize("problem", [Net(), Net((2,)), Game(), Quadratic([1, 3], [1.0, 2.0]), Linear([1, 2], [3, 4])],

@@ -11,7 +11,7 @@ from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, Optimistic
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
-from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec
+from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec, SMBi
 from steepest.optim.registry import Method, methods
 from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS, TDoG, UDoG
 
@@ -63,6 +63,7 @@ __all__ = [
     "PoNoSPrec",
     "ProjectedSGD",
     "ProxSGD",
+    "SMBi",
     "SignSGD",
     "SimplexSGD",
     "TDoG",

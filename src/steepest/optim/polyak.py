@@ -57,9 +57,9 @@ class SMB(Optimizer):
 
     Args:
         params: parameters or groups.
-        lr: length of the plain step, default 0.5 (authors' experiments).
-        c: sufficient decrease, default 0.1 (authors' experiments).
-        kappa: the paper's η, default 0.99 (authors' experiments).
+        lr: length of the plain step, default 0.5 (paper's experiments).
+        c: sufficient decrease, default 0.1 (paper's experiments).
+        kappa: the paper's η, default 0.99 (authors' code).
         weight_decay: coupled, default 0.
         options: see :class:`steepest.Optimizer`.
     """
@@ -68,6 +68,25 @@ class SMB(Optimizer):
                  **options: Any) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=point.SMB(c=c, kappa=kappa), **options)
+
+
+@method("stepsize", forwards=2, space={"lr": ("log", 1e-3, 10.0), "c": ("log", 0.01, 0.5)})
+class SMBi(Guarded):
+    """Stochastic model building whose model is made on the next batch: the variant with a convergence theory.
+
+    Args:
+        params: parameters or groups.
+        lr: length of the plain step, default 0.5 (paper's experiments).
+        c: sufficient decrease, default 0.1 (paper's experiments).
+        kappa: the paper's η, default 0.99 (authors' code).
+        weight_decay: coupled, default 0; not while a gradient waits.
+        options: see :class:`steepest.optim.guarded.Guarded`.
+    """
+
+    def __init__(self, params: Any, lr: float = 0.5, c: float = 0.1, kappa: float = 0.99, weight_decay: float = 0.0,
+                 **options: Any) -> None:  # fmt: skip
+        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        super().__init__(params, lr, direction=inner, point=point.SMBi(c=c, kappa=kappa), **options)
 
 
 @method("stepsize", forwards=2, space={"c": ("log", 0.01, 0.9), "eta_max": ("log", 0.1, 100.0)})

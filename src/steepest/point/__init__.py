@@ -9,7 +9,7 @@ from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic
 from steepest.point.infosam import InfoSAM
 from steepest.point.lookahead import Lookahead
-from steepest.point.model import SMB
+from steepest.point.model import SMB, SMBi
 from steepest.point.penalty import GradientPenalty
 from steepest.point.perturbed import Perturbed
 from steepest.point.presam import ASAM, PreSAM
@@ -34,6 +34,7 @@ __all__ = [
     "Perturbed",
     "Point",
     "PreSAM",
+    "SMBi",
     "ScheduleFree",
     "UniXGrad",
     "VaSSO",

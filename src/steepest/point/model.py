@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from steepest.core import shard
 from steepest.core.evaluate import Evidence
-from steepest.core.part import Point
+from steepest.core.part import Point, State
 from steepest.core.run import Run
+from steepest.point.perturbed import Parts, away, mixed, owned, recall, remember
 
 
-def products(run: Run, g: list[Tensor | None], y: list[Tensor | None]) -> list[list[float]]:
-    """‖g‖², ‖y‖² and ⟨y, g⟩ of each tensor, over all its shards; zeros where there is no gradient."""
-    rows = torch.zeros(len(g), 3, dtype=torch.float64)
-    for k, (a, b) in enumerate(zip(g, y, strict=True)):
-        if a is not None and b is not None:
-            a, b = a.double(), b.double()
-            rows[k] = torch.stack([(a * a).sum(), (b * b).sum(), (a * b).sum()]).cpu()
+def products(run: Run, b: Parts, g: Parts, y: Parts) -> list[list[float]]:
+    """‖g‖², ‖y‖², ⟨y, g⟩, ⟨g, b⟩ and ⟨y, b⟩ of each tensor, over all its shards; zeros where a gradient is missing."""
+    rows = torch.zeros(len(g), 5, dtype=torch.float64)
+    for k, three in enumerate(zip(b, g, y, strict=True)):
+        if all(v is not None for v in three):
+            bk, gk, yk = (v.double() for v in three if v is not None)
+            terms = (gk * gk, yk * yk, yk * gk, gk * bk, yk * bk)
+            rows[k] = torch.stack([term.sum() for term in terms]).cpu()
     reduce = shard.reducer(run.params)
     if reduce is not None:
         reduce(rows)
@@ -27,18 +28,18 @@ def products(run: Run, g: list[Tensor | None], y: list[Tensor | None]) -> list[l
     return found
 
 
-def coefficients(lr: float, sums: list[float], kappa: float) -> tuple[float, float]:
-    """a and b of the model's step a g + b y, for s = -lr g; zero where g is zero."""
-    gg, yy, yg = sums
+def coefficients(lr: float, sums: list[float], kappa: float) -> tuple[float, float, float]:
+    """Of the model's step in b, g and y, for s = -lr g; zero where g is zero."""
+    gg, yy, yg, gb, yb = sums
     if lr * gg == 0.0:
-        return 0.0, 0.0
-    ss, sg, ys = lr * lr * gg, -lr * gg, -lr * yg
+        return 0.0, 0.0, 0.0
+    ss, sb, ys = lr * lr * gg, -lr * gb, -lr * yg
     sigma = 0.5 * (math.sqrt(ss) * (math.sqrt(yy) + math.sqrt(gg) / kappa) - ys)
     theta = (ys + 2 * sigma) ** 2 - ss * yy
-    cg = -ss / (2 * sigma)
-    cs = cg / theta * (-(ys + 2 * sigma) * yg + yy * sg)
-    cy = cg / theta * (-(ys + 2 * sigma) * sg + ss * yg)
-    return cg - cs * lr, cy
+    cb = -ss / (2 * sigma)
+    cs = cb / theta * (-(ys + 2 * sigma) * yb + yy * sb)
+    cy = cb / theta * (-(ys + 2 * sigma) * sb + ss * yb)
+    return cb, -lr * cs, cy
 
 
 class SMB(Point):
@@ -52,17 +53,17 @@ class SMB(Point):
               - \langle s, y\rangle\Bigr)
 
     a combination of g and y, which is shorter and turned.  Two forwards and a backward where the plain step is right, a
-    forward and a backward more where it is not.  η is the ``lr``.
+    backward more where it is not, and the forward that goes with it.  η is the ``lr``.
 
     Args:
-        c: sufficient decrease, default 0.1 (authors' experiments).
-        kappa: the paper's η, how far the model is trusted, default 0.99 (authors' experiments).
+        c: sufficient decrease, default 0.1 (paper's experiments).
+        kappa: the paper's η, how far the model is trusted, default 0.99 (authors' code).
 
-    Source: Birbil, Martin, Onay & Öztoprak 2021, arXiv:2111.07058, Algorithm 1 (as quoted by third parties and in the
-    authors' code), with one tensor as a parameter group of the paper.
+    Source: Birbil, Martin, Onay & Öztoprak 2021, arXiv:2111.07058, Algorithm 1 with equations (4) and (5); one tensor is a
+    parameter group of the paper.
 
     Note: a tensor whose gradient is zero stays; in the authors' code it becomes NaN.  The sufficient decrease is asked
-    once, for all groups together.  SMBi, which builds the model on another mini-batch, is not here.
+    once, for all groups together.
     """
 
     hyper = {"c": (0.1, "(0, 1)"), "kappa": (0.99, "(0, 1)")}
@@ -71,25 +72,94 @@ class SMB(Point):
 
     def ask(self, run: Run) -> Evidence:
         """The gradient here where the plain step is right; otherwise what makes the driver take the model's step."""
-        here, sign = run.evaluate(), run.opt._loss_sign()
+        here = run.evaluate()
         g = run.grads(here)
-        rates = [float(group["lr"]) for group in run.opt.param_groups for _ in group["params"]]
-        fall = run.dot(g, [gi if gi is None else gi * lr for gi, lr in zip(g, rates, strict=True)])
-        if run.left_out or here.loss is None or fall <= 0 or not math.isfinite(fall):
-            return here
-        bound = sign * shard.mean_over_ranks(float(here.loss)) - run.h("c") * fall
-        x = run.save()
-        try:
-            run.shift(gi if gi is None else gi * -lr for gi, lr in zip(g, rates, strict=True))
-            if sign * run.loss() <= bound:
+        with away(run):
+            if self.right(run, here, g):
                 return here
             there = run.grads(run.evaluate())
-        finally:
-            run.restore(x)
-        y = [None if a is None or b is None else b - a for a, b in zip(g, there, strict=True)]
-        for p, a, b, lr, sums in zip(run.params, g, y, rates, products(run, g, y), strict=True):
-            if p.grad is not None and a is not None and b is not None and lr > 0:
-                ca, cb = coefficients(lr, sums, run.h("kappa"))
+        return self.turned(run, here, g, g, there)
+
+    def right(self, run: Run, here: Evidence, g: Parts) -> bool:
+        """Whether the plain step is, or nothing can be said about it; if not, the weights are left where it leads."""
+        sign, steps = run.opt._loss_sign(), self.plain(run, g)
+        fall = -run.dot(g, steps)
+        if run.left_out or here.loss is None or fall <= 0:
+            return True
+        bound = sign * shard.mean_over_ranks(float(here.loss)) - run.h("c") * fall
+        if not math.isfinite(bound):
+            return True
+        run.shift(steps)
+        return sign * run.loss() <= bound
+
+    @staticmethod
+    def plain(run: Run, g: Parts) -> Parts:
+        """The steps -ηg."""
+        return [None if gi is None else gi * -float(group["lr"])
+                for gi, (_, group) in zip(g, owned(run), strict=True)]  # fmt: skip
+
+    @staticmethod
+    def turned(run: Run, here: Evidence, b: Parts, g: Parts, there: Parts) -> Evidence:
+        """What makes the driver take the model's steps for b; the model is made of the gradients g here and there."""
+        y = mixed(([1.0] * len(g), there), ([-1.0] * len(g), g))
+        sign, kappa = run.opt._loss_sign(), run.h("kappa")
+        for (p, group), bk, gk, yk, sums in zip(owned(run), b, g, y, products(run, b, g, y), strict=True):
+            lr = float(group["lr"])
+            if p.grad is not None and bk is not None and gk is not None and yk is not None and lr > 0:
+                cb, cg, cy = coefficients(lr, sums, kappa)
                 p.grad = p.grad.clone()  # what backward delivered is not written
-                shard.local(p.grad).copy_((a * ca + b * cb) * (-sign / lr))  # the driver moves by -lr of it
+                shard.local(p.grad).copy_((bk * cb + gk * cg + yk * cy) * (-sign / lr))  # the driver moves by -lr of it
         return Evidence(here.loss)
+
+
+class SMBi(SMB):
+    r"""Stochastic model building with an independent batch for the model.
+
+    Where the plain step for the gradient b fails on its batch, x stays and b waits.  The next step, on the next batch with
+    the gradient g there, takes
+
+    .. math:: -\lVert s\rVert^2 \bigl(2\sigma I + s y^\top + y s^\top\bigr)^{-1} b,\quad s = -\eta g,\quad
+              y = g(x+s) - g(x)
+
+    with σ as in :class:`SMB`, so the matrix does not depend on b, and the mean of the step is the matrix times the mean of
+    b; this is what the convergence theory of the paper is about.  Two forwards a step, and one backward, or two where a
+    gradient waited.
+
+    Args:
+        c: sufficient decrease, default 0.1 (paper's experiments).
+        kappa: the paper's η, default 0.99 (authors' code).
+
+    Source: Birbil, Martin, Onay & Öztoprak 2021, arXiv:2111.07058, Algorithm 2; a model takes two iterations, each with its
+    batch, as in the paper's experiments and the authors' code.
+
+    Note: each step needs a batch of its own, as training gives it; with the same batch always it is SMB that pauses before
+    each model.  The step is at most κη‖b‖ long, whatever the curvature at b's batch, so a gradient that explodes is
+    waited for and not shortened as in SMB.
+    """
+
+    state = {"waiting": State(exact=True)}
+
+    def ask(self, run: Run) -> Evidence:
+        """As SMB's on the first batch, but what fails waits; the model's step on the next one."""
+        here = run.evaluate()
+        g, b = run.grads(here), [recall(run, p, "waiting") for p in run.params]
+        late = run.dot(b, b) > 0
+        if run.left_out or (late and not math.isfinite(run.dot(g, g))):
+            return here
+        with away(run):
+            if not late and self.right(run, here, g):
+                return here
+            if not late:
+                run.noted = g
+                return Evidence(here.loss, moved=True)
+            run.shift(self.plain(run, g))
+            there = run.grads(run.evaluate())
+        run.noted = [torch.zeros_like(bk) if p in run.opt.state else None for p, bk in zip(run.params, b, strict=True)]
+        return self.turned(run, here, [*b], g, there)
+
+    def keep(self, run: Run) -> None:
+        """Let the gradient wait, or forget the one that did, now that the step is done."""
+        for p, value in zip(run.params, run.noted or [None] * len(run.params), strict=True):
+            if value is not None:
+                run.opt._sorter.init_state(p)
+                remember(run, p, "waiting", value)
