@@ -21,8 +21,9 @@ from tests.contract.ranks import STEPS, Uneven, batch, sharded, whole
 #: the first process gets three rows of eight, the second five
 SHARES = (slice(0, 3), slice(3, 8))
 #: methods whose step one process could get wrong alone: they look at losses, sums over tensors, or ask again
-STEPPING = ("ADoG", "AdaGradNorm", "AdaGradSQR", "AdamW", "BoxBacktracking", "DAdaptAdam", "DAdaptSGD", "DoG", "ExtraAdam",
-            "LDoG", "MeZO", "PoNoS", "PoNoSPrec", "SAM", "SLS", "SMB", "SPS", "UDoG")  # fmt: skip
+STEPPING = ("ADoG", "AdaGradNorm", "AdaGradSQR", "AdamW", "BoxBacktracking", "DAdaptAdaGrad", "DAdaptAdam", "DAdaptDual",
+            "DAdaptSGD", "DoG", "ExtraAdam", "LDoG", "MeZO", "PoNoS", "PoNoSPrec", "SAM", "SLS", "SMB", "SMBi", "SPS",
+            "UDoG")  # fmt: skip
 ASKING = ("AdamW", "DoG", "PoNoS", "SAM")
 BAD = 2  # the step at which something happens
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import steepest
+from steepest import direction as D
 from steepest import stepsize as S
 from tests.laws.common import matrices
 
@@ -20,7 +21,11 @@ MAKE: dict[str, Callable[[str], S.StepSize]] = {
     "AdaGradNorm": lambda per: S.AdaGradNorm(per=per),
     "DAdaptSGD": lambda per: S.DAdaptSGD(d0=0.01, per=per),
     "DAdaptAdam": lambda per: S.DAdaptAdam(d0=0.01, per=per),
+    "DAdaptDual": lambda per: S.DAdaptDual(d0=0.01, per=per),
+    "DAdaptAdaGrad": lambda per: S.DAdaptAdaGrad(d0=0.01, per=per),
 }
+#: the direction that a step size goes with, where it is not any
+WITH = {S.DAdaptAdam: D.Adam(bias_correction=False), S.DAdaptDual: D.DualAveraging(), S.DAdaptAdaGrad: D.DualAdaGrad()}
 ALL = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 
@@ -35,9 +40,8 @@ def run(step: S.StepSize, groups: list[int], steps: int = 8, joint: bool = True,
     params = [nn.Parameter(matrices(2, k + 1, k)) for k in range(4)]
     rest = iter(params)
     split = [[next(rest) for _ in range(n)] for n in groups]
-    direction = steepest.direction.Adam(bias_correction=False) if isinstance(step, S.DAdaptAdam) else None
     sets = [[{"params": g, "lr": lr} for g, lr in zip(split, lrs, strict=False)]]
-    opts = [steepest.Optimizer(s, step_size=step, direction=direction, lift="eager", **options)
+    opts = [steepest.Optimizer(s, step_size=step, direction=WITH.get(type(step)), lift="eager", **options)
             for s in (sets if joint else [[g] for g in sets[0]])]  # fmt: skip
     for _ in range(steps):
         for p in params:
@@ -102,8 +106,9 @@ def test_memory_is_kept_where_it_is_shared(make: Callable[[str], S.StepSize], pe
 def test_a_spoiled_tensor_keeps_to_itself(make: Callable[[str], S.StepSize], per: str) -> None:
     """NaN in one: those who share its step size are left as they are, others go on as if nothing had happened."""
     params = [nn.Parameter(torch.ones(2) * k) for k in (2.0, 3.0)]
-    direction = steepest.direction.Adam(bias_correction=False) if isinstance(make(per), S.DAdaptAdam) else None
-    opt = steepest.Optimizer([{"params": [p]} for p in params], step_size=make(per), direction=direction)
+    opt = steepest.Optimizer(
+        [{"params": [p]} for p in params], step_size=make(per), direction=WITH.get(type(make(per)))
+    )
     loss_of(list(params)).backward()
     opt.step()
     kept = [p.detach().clone() for p in params]

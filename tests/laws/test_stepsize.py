@@ -77,6 +77,23 @@ def test_d_adapted_adam_without_eps_knows_no_unit_of_the_loss(seed: int, power: 
     assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
 
 
+@pytest.mark.parametrize("make", [steepest.DAdaptDual, steepest.DAdaptAdaGrad])
+@pytest.mark.parametrize("bound", ["inner", "norms"])
+@few
+@given(seed=SEEDS, power=st.integers(-5, 5))
+def test_d_adapted_dual_averaging_knows_no_unit_of_the_loss(make: Any, bound: str, seed: int, power: int) -> None:
+    """To the bit for powers of four: the root of a sum of squares is exact for those."""
+    start, ends = matrices(3, 1, seed).reshape(-1), []
+    for one in (0, 2 * power):
+        x, loss = nn.Parameter(start.clone()), bowl(seed, one)
+        opt = make([x], d0=0.01, bound=bound, lift="eager")
+        for _ in range(6):
+            opt.step(lambda x=x, loss=loss: loss(x))
+        ends.append(x.detach())
+    assert torch.equal(*ends)
+    assert not torch.equal(ends[0], start)
+
+
 LENGTHS: dict[str, Callable[[float, Tensor], S.StepSize]] = {
     "SPS": lambda scale, start: S.SPS(eta_max=float("inf")),
     "PoNoS": lambda scale, start: S.PoNoS(eta_max=1e12),
@@ -153,6 +170,24 @@ def test_the_distance_never_falls(make: Callable[[], S.StepSize], gs: list[Tenso
         distances.append(opt.param_groups[0]["distance"])
     assert distances == sorted(distances)
     assert distances[0] == 1e-6
+
+
+@pytest.mark.parametrize(("make", "norm"), [(steepest.DAdaptDual, 2), (steepest.DAdaptAdaGrad, math.inf)])
+@pytest.mark.parametrize("bound", ["inner", "norms"])
+@few
+@given(seed=SEEDS, d0=st.sampled_from([1e-6, 1e-2]))
+def test_the_distance_is_a_lower_bound(make: Any, norm: float, bound: str, seed: int, d0: float) -> None:
+    """On a convex loss, as the theorems have it; for the inner product half of it is."""
+    A, end = matrices(6, 3, seed), matrices(3, 1, seed + 1).reshape(-1)
+    x = nn.Parameter(end + 2 * matrices(3, 1, seed + 2).reshape(-1))
+    D = float(torch.linalg.vector_norm(x.detach() - end, norm))
+    opt, found = make([x], d0=d0, bound=bound, lift="eager"), []
+    for _ in range(200):
+        opt.step(lambda: (A @ (x - end)).abs().sum())
+        found.append(opt.param_groups[0]["distance"] / (2 if bound == "inner" else 1))
+    assert found == sorted(found)
+    assert found[-1] <= D * (1 + 1e-12)
+    assert found[-1] > 3 * d0 or bound == "norms"
 
 
 @few

@@ -44,10 +44,10 @@ _SWAY = "at a constant rate it sways around the minimum, and from where it begin
 _WAIT = "the gradient that waits is used at its full length, whatever the next batch says, as in the paper"
 _CUTS = dict.fromkeys(("BoxBacktracking", "EllipsoidBacktracking"), _CUT)
 _SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "DoG", "LDoG", "TDoG", "UDoG"), _SUM)
-_FARS = dict.fromkeys(("DAdaptAdam", "DAdaptSGD"), _FAR)
+_FARS = dict.fromkeys(("DAdaptAdaGrad", "DAdaptAdam", "DAdaptDual", "DAdaptSGD"), _FAR)
 #: accident, its step if it matters -> method -> why it is worse off ever after; it must be
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "exploding-0": {"AdaGradSQR": _UNITS, "PoNoS": _MEAN, "SMB": _THROW, "DAdaptSGD": _SWAY},
+    "exploding-0": {"AdaGradSQR": _UNITS, "PoNoS": _MEAN, "SMB": _THROW, "DAdaptAdaGrad": _SWAY, "DAdaptSGD": _SWAY},
     "exploding-5": {"AdaGradSQR": _UNITS},
     "exploding": {"AdaGradSQR": _UNITS},
 }

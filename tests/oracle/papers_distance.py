@@ -216,3 +216,56 @@ def skipping(f: Problem, x: Vector, etas: Rates, factor: float, window: int) -> 
             if norm <= factor * sorted(norms)[(len(norms) - 1) // 2] and not first_was_it:
                 x = x - eta * g
         yield x
+
+
+def raised(d: float, inner: bool, walked: list[tuple[float, Vector, Vector, Vector]], x0: Vector, s: Vector, up: Vector,
+           norm: float) -> float:  # fmt: skip
+    """D-Adaptation's next estimate; ``walked`` has λ, g, x and the old scaling of each step, ``up`` is the new scaling."""
+    if norm == 0:
+        return d
+    if inner:
+        return max(d, 2 * sum(w * dot(g, x0 - x) for w, g, x, _ in walked) / norm)
+    return max(d, (dot(s, up * s) - sum(w**2 * dot(g, a * g) for w, g, _, a in walked)) / (2 * norm))
+
+
+def d_adapt_dual(
+    f: Problem, x: Vector, etas: Rates, d0: float, G: float = 0.0, inner: bool = True, lam: float = 0.0
+) -> Path:
+    x0, s, d, squares, walked = x, 0 * x, d0, G**2, []
+    for k, lr in enumerate(etas):
+        g = f.grad(x, k + 1) + lam * x
+        old = squares or dot(g, g)
+        squares += dot(g, g)
+        s = s + d * lr * g
+        one = np.ones_like(x)
+        walked.append((d * lr, g, x, one / math.sqrt(old) if old else 0 * one))
+        gamma = 1 / math.sqrt(squares) if squares else 0.0
+        d = raised(d, inner, walked, x0, s, gamma * one, math.sqrt(dot(s, s)))
+        x = x0 - gamma * s
+        yield x
+
+
+def inverse(a: Vector) -> Vector:
+    """1/a, and 0 where a is."""
+    return np.where(a > 0, 1 / np.where(a > 0, a, 1.0), 0.0)
+
+
+def d_adapt_adagrad(f: Problem, x: Vector, etas: Rates, d0: float, v0: float = 0.0, inner: bool = True, lam: float = 0.0,
+                    alone: bool = False) -> Path:  # fmt: skip
+    """If alone, each tensor has its own estimate."""
+    x0, s, v, walked = x, 0 * x, 0 * x + v0, []
+    owners = [p.reshape(-1) for p in f.parts(np.arange(x.size))] if alone else [np.arange(x.size)]
+    d = np.full(x.size, d0)
+    for k, lr in enumerate(etas):
+        g = f.grad(x, k + 1) + lam * x
+        old = np.where(v > 0, np.sqrt(v), np.abs(g))
+        v = v + g * g
+        s = s + d * lr * g
+        walked.append((d * lr, g, x, inverse(old)))
+        up = inverse(np.sqrt(v))
+        d = d.copy()
+        for own in owners:
+            mine = [(float(w[own][0]), gi[own], xi[own], ai[own]) for w, gi, xi, ai in walked]
+            d[own] = raised(float(d[own][0]), inner, mine, x0[own], s[own], up[own], float(np.abs(s[own]).sum()))
+        x = x0 - up * s
+        yield x

@@ -78,6 +78,15 @@ ROWS: list[Row] = [
     Row("UDoG", papers.u_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),
     Row("UDoG", papers.u_dog, {"reps_rel": 0.1}, {"reps": 0.1}, lr=0.5, returned=True),
     Row("ADoG", papers.a_dog, {"reps_rel": 1e-2}, {"reps": 1e-2}, lr=1.0),
+    Row("DAdaptDual", papers.d_adapt_dual, {"d0": 1e-2, "weight_decay": 0.1}, {"d0": 1e-2, "lam": 0.1}, lr=1.0),
+    Row("DAdaptDual", papers.d_adapt_dual, {"d0": 0.1, "bound": "norms", "G0": 0.5}, {"d0": 0.1, "inner": False, "G": 0.5},
+        lr=0.7),
+    Row("DAdaptDual", papers.d_adapt_dual, {"d0": 0.1, "bound": "norms"}, {"d0": 0.1, "inner": False}, lr=1.0),
+    Row("DAdaptAdaGrad", papers.d_adapt_adagrad, {"d0": 1e-2, "weight_decay": 0.1}, {"d0": 1e-2, "lam": 0.1}, lr=1.0),
+    Row("DAdaptAdaGrad", papers.d_adapt_adagrad, {"d0": 0.1, "bound": "norms"}, {"d0": 0.1, "inner": False}, lr=1.0),
+    Row("DAdaptAdaGrad", papers.d_adapt_adagrad, {"d0": 0.1, "bound": "norms", "initial_accumulator_value": 0.2},
+        {"d0": 0.1, "inner": False, "v0": 0.2}, lr=0.7),
+    Row("DAdaptAdaGrad", papers.d_adapt_adagrad, {"d0": 1e-2, "per": "tensor"}, {"d0": 1e-2, "alone": True}, lr=1.0),
     Row(layerwise_d_adapt, papers.grouped_d_adapt_sgd, {}, {"d0": 0.1}, lr=1.0),
 ]  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import steepest
-from tests.oracle import papers, papers_distance, papers_more
+from tests.oracle import papers, papers_distance, papers_more, papers_search
 from tests.oracle.problems import Linear, Problem, Quadratic, Trail, follow, gap, join
 
 STEPS = 8
@@ -160,6 +160,40 @@ def test_d_adapt_sgd() -> None:
     """
     check(steepest.DAdaptSGD, {"d0": 0.5}, papers_more.d_adapt_sgd, {"d0": 0.5}, Linear([1, -1], [3, 4]), [1.0],
           [(0.7, -1.4), (0.4, -1.8), (0.1, -2.2), (-0.5, -3.0)])  # fmt: skip
+
+
+def test_d_adapt_dual_and_adagrad() -> None:
+    """Constant gradient (3, 4), d₀ = 0.5: λ = 0.5 thrice, s = 0.5, 1 and 1.5 times (3, 4); γ = 1/5, 1/√50, 1/√75, or
+    a = 1, √2 and √3 times (3, 4).  Σλ⟨g, x₀ - x⟩ = 0, 1.25, 1.25 + 1.25 √2 over ‖s‖ = 2.5, 5, 7.5 (0, 1.75, 1.75 + 1.75 √2
+    over ‖s‖₁ = 3.5, 7, 10.5): twice that is 0, 0.5 and (1 + √2)/3 for both, which is the fourth λ.
+    """
+    problem, last = Linear([1, -1], [3, 4]), 1.5 + (1 + sqrt(2)) / 3
+    far = (0.5, 1 / sqrt(2), 1.5 / sqrt(3), last / 2)
+    check(steepest.DAdaptDual, {"d0": 0.5}, papers_distance.d_adapt_dual, {"d0": 0.5}, problem, [1.0],
+          [(1 - 0.6 * r, -1 - 0.8 * r) for r in far])  # fmt: skip
+    check(steepest.DAdaptAdaGrad, {"d0": 0.5}, papers_distance.d_adapt_adagrad, {"d0": 0.5}, problem, [1.0],
+          [(1 - r, -1 - r) for r in far])  # fmt: skip
+
+
+def test_the_bounds_of_algorithms_1_and_2() -> None:
+    """As above with d₀ = 0.5 and norms: γ‖s‖² = 1.25, 25/√50, 56.25/√75, less γλ²‖g‖² = 1.25, 1.25, 6.25/√50, each half of
+    it over ‖s‖: all are less than d₀; in A-norms 1.75 and 1.75 √2 and 2.25 · 7/√3, less 1.75, 1.75, 1.75/√2.
+    """
+    for name, part in ("DAdaptDual", 1.25), ("DAdaptAdaGrad", 1.75):
+        trail = follow(
+            steepest.methods[name].make, Linear([1, -1], [3, 4]), [1.0] * 3, lift="eager", d0=0.5, bound="norms"
+        )
+        group = trail.opt.param_groups[0]
+        assert group["numerator"] == pytest.approx(-part * (2 + 1 / sqrt(2)), rel=1e-14)
+        assert group["distance"] == 0.5
+
+
+def test_smbi() -> None:
+    """f = x²/2 from 1, η = 4, κ = ½: from 1 to -3 the loss rises, so 1 waits.  Next, s = -4 and y = -4: σ = (4 (4 + 2) - 16)/2
+    = 4, and the step is -16/(8 + 32) = -0.4.  From 0.6 the plain step fails again.
+    """
+    check(steepest.SMBi, {"kappa": 0.5}, papers_search.smb, {"kappa": 0.5, "independent": True}, Quadratic([1], [1.0]), [4.0],
+          [(1.0,), (0.6,), (0.6,), (0.36,)])  # fmt: skip
 
 
 def test_d_adapt_adam() -> None:

@@ -282,6 +282,12 @@ def test_dadapt_sgd_divides_by_a_zero_first_gradient() -> None:
     assert moved == [[0, 0], [pytest.approx(-0.3), pytest.approx(-0.4)]]
 
 
+def test_dadapt_adagrad_refuses_its_own_defaults() -> None:
+    # eps=0 is the default and an error; here a coordinate without a gradient stays, and nothing is divided by zero
+    moved = walk(steepest.DAdaptAdaGrad, [[0.0, 3.0], [0.0, 3.0]], [1.0, 1.0], d0=0.5)
+    assert moved == [[1, pytest.approx(0.5)], [1, pytest.approx(1 - 1 / math.sqrt(2))]]
+
+
 # ---- the rest --------------------------------------------------------------------------------------------------------
 
 

@@ -216,7 +216,7 @@ class Assembly(torch.optim.Optimizer):
 
     def _h(self, group: dict[str, Any], t: int) -> dict[str, float]:
         """All scalars of a kernel for one group at step t, but the step size."""
-        h = {name: float(group[name]) for name in self._plain}
+        h = {**self.step_size.memory, **{name: float(group[name]) for name in self._plain}}
         if "betas" in self.defaults:
             h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
         h["t"] = t

@@ -210,7 +210,7 @@ class Optimizer(Assembly):
             if one.fine:
                 if one.eta is None:
                     one.eta = step_size.eta(one.sums, one.memory, one.h, loss)
-                self._set_eta(h, bucket, one.eta)
+                self._set_eta(h, bucket, one.eta, one.memory)
                 self._kernel_run("commit", bucket, h, one.after)
                 Sorter.scatter(bucket)
                 Sorter.count(bucket)
@@ -232,9 +232,9 @@ class Optimizer(Assembly):
                              "choose a step size that does not")  # fmt: skip
         return signs.pop()
 
-    def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float) -> None:
+    def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
         values = h[id(bucket.group)]
-        values["eta"] = eta * values["lr"]
+        values.update(memory, eta=eta * values["lr"])  # maps see what the step size knows now
         values["w"] = values["eta"] if self.step_size.weighs_gradient else 1.0
 
     def _search(self, run: Run, buckets: list[Bucket], share: Share, h: dict[int, dict[str, float]],
@@ -245,7 +245,7 @@ class Optimizer(Assembly):
 
         def go(mode: str, eta: float) -> None:
             for bucket, xs in zip(buckets, start, strict=True):
-                self._set_eta(h, bucket, eta)
+                self._set_eta(h, bucket, eta, share.memory)
                 self._kernel_run(mode, bucket, h, share.after, xs)
                 Sorter.scatter(bucket)
 
@@ -337,7 +337,7 @@ class Optimizer(Assembly):
         if bucket.t == bucket.group["t"]:
             return values
         # a parameter that missed some steps has a step count of its own
-        return {**self._h(bucket.group, bucket.t), "eta": values["eta"], "w": values["w"]}
+        return self._h(bucket.group, bucket.t) | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
     def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float]) -> Kernel:
         x, given = live["x"][0], "d" in live and mode != "direct"

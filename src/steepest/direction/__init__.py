@@ -6,6 +6,7 @@ from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
+from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum
 from steepest.direction.nadam import NAdam
@@ -26,6 +27,8 @@ __all__ = [
     "Cautious",
     "Coupled",
     "Direction",
+    "DualAdaGrad",
+    "DualAveraging",
     "EllipsoidScaled",
     "Lion",
     "Mars",

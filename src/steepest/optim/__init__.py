@@ -13,7 +13,21 @@ from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec, SMBi
 from steepest.optim.registry import Method, methods
-from steepest.optim.tuningfree import SLS, SPS, AdaGradNorm, ADoG, DAdaptAdam, DAdaptSGD, DoG, LDoG, PoNoS, TDoG, UDoG
+from steepest.optim.tuningfree import (
+    SLS,
+    SPS,
+    AdaGradNorm,
+    ADoG,
+    DAdaptAdaGrad,
+    DAdaptAdam,
+    DAdaptDual,
+    DAdaptSGD,
+    DoG,
+    LDoG,
+    PoNoS,
+    TDoG,
+    UDoG,
+)
 
 __all__ = [
     "ADOPT",
@@ -43,7 +57,9 @@ __all__ = [
     "CAdamW",
     "CLion",
     "CompressedSGD",
+    "DAdaptAdaGrad",
     "DAdaptAdam",
+    "DAdaptDual",
     "DAdaptSGD",
     "DoG",
     "EllipsoidBacktracking",

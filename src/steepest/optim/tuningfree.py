@@ -238,3 +238,50 @@ class DAdaptSGD(Guarded):
                  **options: Any) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptSGD(d0=d0, per=per), **options)
+
+
+@method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
+class DAdaptAdaGrad(Guarded):
+    """AdaGrad by dual averaging with D-Adaptation.
+
+    Args:
+        params: parameters or groups.
+        lr: the schedule's multiplier, default 1 (paper).
+        weight_decay: coupled, default 0.
+        initial_accumulator_value: what the sum of squares starts from, default 0 (paper: a bound of all squared gradients;
+            authors' code: 1e-6).
+        d0: first estimate of the distance, default 1e-6 (paper).
+        bound: "inner", which trains, or "norms", the paper's Algorithm 2; see :class:`steepest.stepsize.DAdaptAdaGrad`.
+        per: one estimate for "all" (paper), a "group" or each "tensor".
+        options: see :class:`steepest.optim.guarded.Guarded`.
+
+    Note: the authors advise to use Adam or SGD instead, whose estimates grow faster.
+    """
+
+    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0,
+                 d0: float = 1e-6, bound: str = "inner", per: str = "all", **options: Any) -> None:  # fmt: skip
+        inner = D.DualAdaGrad(weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value)
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdaGrad(d0=d0, bound=bound, per=per),
+                         **options)  # fmt: skip
+
+
+@method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
+class DAdaptDual(Guarded):
+    """Dual averaging with D-Adaptation: the method of the theorem.
+
+    Args:
+        params: parameters or groups.
+        lr: the schedule's multiplier, default 1 (paper).
+        weight_decay: coupled, default 0.
+        d0: first estimate of the distance, default 1e-6 (paper).
+        G0: a bound of all gradients' norms, default 0 (paper's Algorithm 1).
+        bound: "inner", which trains, or "norms", the paper's Algorithm 1; see :class:`steepest.stepsize.DAdaptDual`.
+        per: one estimate for "all" (paper), a "group" or each "tensor".
+        options: see :class:`steepest.optim.guarded.Guarded`; the theorem is about an average of the points
+            (``point=steepest.point.Average(gamma=0)``).
+    """
+
+    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, G0: float = 0.0,
+                 bound: str = "inner", per: str = "all", **options: Any) -> None:  # fmt: skip
+        step = stepsize.DAdaptDual(d0=d0, G0=G0, bound=bound, per=per)
+        super().__init__(params, lr, direction=D.DualAveraging(weight_decay=weight_decay), step_size=step, **options)

@@ -4,6 +4,7 @@ from steepest.core.part import LineSearch, StepSize
 from steepest.stepsize.accelerated import ADoG, UDoG
 from steepest.stepsize.adagrad import AdaGradNorm
 from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG, TDoG
+from steepest.stepsize.dual import DAdaptAdaGrad, DAdaptDual
 from steepest.stepsize.fading import FadingSlope
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
@@ -17,7 +18,9 @@ __all__ = [
     "ADoG",
     "AdaGradNorm",
     "BoxBacktracking",
+    "DAdaptAdaGrad",
     "DAdaptAdam",
+    "DAdaptDual",
     "DAdaptSGD",
     "DoG",
     "EllipsoidBacktracking",
