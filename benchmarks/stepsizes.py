@@ -28,7 +28,8 @@ Question 4 was not held on the nets, where an epoch is 46 or 31 steps.  Before a
 
 On nets with batch normalisation DoG and LDoG begin with 1e-4, as their authors say, and an average gets statistics of its own;
 rows called "own statistics", added after the first run of these, are the same for points that are not averaged.
-Last came "SLS, from 1": our SLS begins with its bound, so it has one on convex problems; the authors begin with 1.
+Last came "SLS, from 1": our SLS begins with its bound, so it has one on convex problems; the authors begin with 1.  Then
+SMBi, D-Adapt AdaGrad and D-Adapt dual averaging, which were built later; these three have the guard of `optim/guarded.py`.
 
     python benchmarks/stepsizes.py [--jobs 2] [--only PROBLEM] [--runs FILE] [--out docs/results/stepsizes.json]
     python benchmarks/stepsizes.py --cost
@@ -91,6 +92,7 @@ SEARCHES: dict[str, Make] = {
     "SPS, at most 1": lambda w, p, _: steepest.SPS(w, 0.5 if p.convex else 0.2, eta_max=1.0, growth=2 ** (1 / p.steps)),
     "PoNoSPrec": lambda w, p, _: steepest.PoNoSPrec(w, eta_max=bound(p)),
     "SMB": lambda w, p, _: steepest.SMB(w),
+    "SMBi": lambda w, p, _: steepest.SMBi(w),
 }
 DISTANCES: dict[str, Make] = {
     "DoG": lambda w, p, _: steepest.DoG(w, reps_rel=1e-4 if p.normalised else 1e-6, point=average()),
@@ -100,6 +102,8 @@ DISTANCES: dict[str, Make] = {
     "AdaGrad-Norm": lambda w, p, _: steepest.AdaGradNorm(w),
     "D-Adapt SGD, decay": lambda w, p, _: steepest.DAdaptSGD(w),
     "D-Adapt Adam": lambda w, p, _: steepest.DAdaptAdam(w),
+    "D-Adapt AdaGrad": lambda w, p, _: steepest.DAdaptAdaGrad(w),
+    "D-Adapt dual averaging": lambda w, p, _: steepest.DAdaptDual(w),
 }
 MAKES: dict[str, Make] = {**{name: make for name, (make, _) in RIVALS.items()}, **SEARCHES, **DISTANCES}
 THEIRS: dict[str, Callable[..., Any]] = {AUTHORS: lambda w, p, _: Authors(w, bound(p))}

@@ -108,7 +108,7 @@ def distances(answers: list[dict[str, Any]]) -> Figure:
                 ax.annotate(f"{v:.0f}", (x, least), xytext=(0, -11), textcoords="offset points", ha="center", fontsize=7.5,
                             color=dots.get_facecolor()[0])  # fmt: skip
     ax.axhspan(-0.5, 0.5, color="#e6e9ed", zorder=0)
-    ax.set_xticks(range(len(names)), [n.replace(", averaged", "") for n in names], rotation=15)
+    ax.set_xticks(range(len(names)), [n.replace(", averaged", "") for n in names], rotation=25, ha="right")
     ax.set(ylabel="points of accuracy\nabove the tuned rival", ylim=(least - 3, 4))
     figure.legend(loc="outside upper center", frameon=False, ncols=6, fontsize=8)
     return figure

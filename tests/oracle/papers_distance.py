@@ -254,7 +254,8 @@ def d_adapt_adagrad(f: Problem, x: Vector, etas: Rates, d0: float, v0: float = 0
                     alone: bool = False) -> Path:  # fmt: skip
     """If alone, each tensor has its own estimate."""
     x0, s, v, walked = x, 0 * x, 0 * x + v0, []
-    owners = [p.reshape(-1) for p in f.parts(np.arange(x.size))] if alone else [np.arange(x.size)]
+    places = np.arange(x.size, dtype=float)
+    owners = [p.reshape(-1).astype(int) for p in (f.parts(places) if alone else [places])]
     d = np.full(x.size, d0)
     for k, lr in enumerate(etas):
         g = f.grad(x, k + 1) + lam * x

@@ -117,9 +117,10 @@ class DAdaptAdam(StepSize):
         d0: the first estimate, default 1e-6 (paper); it should be too small.
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
-    Source: Defazio & Mishchenko 2023, arXiv:2301.07733, the Adam algorithm (numbered 4 by third parties).
+    Source: Defazio & Mishchenko 2023, arXiv:2301.07733, Algorithm 4 as third parties quote its last version.
 
-    Note: A is the new one, as third parties quote the paper; the authors' code has the old v there.
+    Note: A is the new one, as in the paper; the authors' code has the old v there.  The first version (v1) has β₂ in the
+    place of its root, and norms in the place of the inner product, which are not the same where s forgets.
     """
 
     hyper = {"d0": (1e-6, "(0, inf)")}
@@ -167,7 +168,7 @@ class DAdaptSGD(StepSize):
         d0: the first estimate, default 1e-6 (paper).
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
-    Source: Defazio & Mishchenko 2023, arXiv:2301.07733, the SGD algorithm (numbered 3 by third parties), momentum 0.
+    Source: Defazio & Mishchenko 2023, arXiv:2301.07733v1, Algorithm 3, momentum 0; its difference of norms is the same number.
 
     Note: the factor 2 lets d pass the true distance (d = 1.11 on |x| from 1), and without a falling schedule the method
     diverges on some least-squares problems.

@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from steepest.core.part import PER, NewState, Scalars, StepSize
-from steepest.direction.dual import DualAveraging
 
 #: the values of ``bound``
 BOUNDS = ("inner", "norms")
+
+
+def summed(g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor]:
+    """The gradient with decay and the new sum, as the directions of dual averaging make them."""
+    felt = g + x * h.weight_decay
+    return felt, s.s + felt * h.w
 
 
 def learn(inner: bool, memory: dict[str, float], term: float, square: float, norm: float) -> None:
@@ -64,7 +69,7 @@ class DAdaptDual(StepSize):
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """‖g‖²."""
-        felt, _ = DualAveraging.add(g, x, s, h)
+        felt, _ = summed(g, x, s, h)
         return {"gg": felt * felt}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
@@ -79,7 +84,7 @@ class DAdaptDual(StepSize):
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
     ) -> tuple[NewState, dict[str, Tensor]]:
         """λ⟨g, x₀ - x⟩ or λ²‖g‖², and ‖s‖²."""
-        felt, new = DualAveraging.add(g, x, s, h)
+        felt, new = summed(g, x, s, h)
         term = felt * (s.x0 - x) * h.w if self.bound == "inner" else felt * felt * (h.w * h.w)
         return {}, {"term": term, "norm2": new * new}
 
@@ -102,8 +107,8 @@ class DAdaptAdaGrad(StepSize):
               {2\lVert s_{k+1}\rVert_1}
 
     with A = diag(a), for ``bound="inner"`` and for ``bound="norms"``, which is the paper's Algorithm 2: on a convex loss
-    without noise it never exceeds the largest coordinate of x₀ - x*.  On nets and on logistic regression that one hardly grows; the first
-    trains, for the reasons given at :class:`DAdaptDual`.
+    without noise it never exceeds the largest coordinate of x₀ - x*.  On nets and on logistic regression that one hardly
+    grows; the first trains, for the reasons given at :class:`DAdaptDual`.
 
     Args:
         d0: the first estimate, default 1e-6 (paper); it should be too small.
@@ -136,7 +141,7 @@ class DAdaptAdaGrad(StepSize):
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
     ) -> tuple[NewState, dict[str, Tensor]]:
         """λ⟨g, x₀ - x⟩ or λ²‖g‖², and two norms of s."""
-        felt, new = DualAveraging.add(g, x, s, h)
+        felt, new = summed(g, x, s, h)
         if self.bound == "inner":
             return {}, {"term": felt * (s.x0 - x) * h.w, "norm1": new.abs()}
         before, square = s.v + h.start, felt * felt
