@@ -244,6 +244,17 @@ def test_weighing_step_sizes_want_a_direction_that_weighs(make: Callable[[], D.D
         steepest.Optimizer([nn.Parameter(torch.ones(2))], direction=make(), step_size=S.DAdaptAdam())
 
 
+def test_directions_see_the_memory_of_this_step() -> None:
+    """γ is 1/√(9 + 16) in the step where (3) and (4) have gradients, for the one that comes late as well."""
+    x, y = (nn.Parameter(torch.tensor([1.0], dtype=torch.float64)) for _ in range(2))
+    opt = steepest.DAdaptDual([x, y], d0=0.5, bound="norms")
+    opt.step(lambda: 0.0 * x.sum())
+    x.grad, y.grad = torch.full_like(x, 3.0), torch.full_like(y, 4.0)
+    opt.step()
+    assert (x.item(), y.item()) == pytest.approx((1 - 0.5 * 3 / 5, 1 - 0.5 * 4 / 5), rel=1e-15)
+    assert [opt.state[p]["step"] for p in (x, y)] == [2, 1]
+
+
 @pytest.mark.parametrize("make", [lambda: D.Adam(bias_correction=False), lambda: D.AMSGrad(bias_correction=False),
                                   lambda: D.Cautious(D.Adam(bias_correction=False))])  # fmt: skip
 @few
