@@ -6,6 +6,7 @@ here.  What torch has is not repeated: cosine and step schedules are torch's.  A
 
 from steepest.schedule.batch import GrowingBatchSampler, NormTest, row_gradients
 from steepest.schedule.edge import EdgeRule, scale_lr
+from steepest.schedule.models import ModelSteps
 from steepest.schedule.norms import Norms, Record
 from steepest.schedule.refined import Refined, refine
 from steepest.schedule.restarts import Snapshots
@@ -15,6 +16,7 @@ __all__ = [
     "EdgeRule",
     "GrowingBatchSampler",
     "LinearDecay",
+    "ModelSteps",
     "NormTest",
     "Norms",
     "Record",
