@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -189,3 +190,27 @@ def test_estimates_do_not_touch_the_world() -> None:
     opt.step(lambda: (x * x).sum())
     assert torch.equal(torch.get_rng_state(), before)
     assert x.grad is None
+
+
+@pytest.mark.parametrize("accident", ["nan", "spike"])
+def test_a_gradient_that_waits_goes_on_waiting(accident: str) -> None:
+    """A batch that cannot be used is passed over; the next one makes the model, to the bit as if it had come at once."""
+    ends = []
+    for scales in ((1.0, 1.0), (1.0, 1e6 if accident == "spike" else math.nan, 1.0)):
+        x = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+        opt = steepest.SMBi([x], lr=0.01)
+        for _ in range(4):
+            opt.step(lambda: (x * x).sum() / 2)
+        opt.param_groups[0]["lr"] = 4.0
+        before = x.detach().clone()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for scale in scales:
+                opt.step(lambda scale=scale: scale * (x * x).sum() / 2)  # type: ignore[misc]
+                if scale is not scales[-1]:
+                    assert torch.equal(x, before)
+                    assert opt.state[x]["waiting"].any()
+        assert not opt.state[x]["waiting"].any()
+        ends.append(x.detach())
+    assert torch.equal(*ends)
+    assert not torch.equal(ends[0], before)
