@@ -120,7 +120,7 @@ class DAdaptAdaGrad(StepSize):
     Note: a₀ is a bound of all gradients in the paper (``initial_accumulator_value`` is its square) and need not be: a
     coordinate that had no gradient before takes |g| for it, as the paper has it for one γ.  The authors' code has norms
     without the 2, the new a in the last sum, and a₀² = 1e-6; its default ``eps`` is refused by its own constructor.  It
-    ends where the inner product does.
+    ends near the inner product's.
     """
 
     hyper = {"d0": (1e-6, "(0, inf)")}
