@@ -35,6 +35,7 @@ from steepest import geometry, oracle, point, stepsize
 from steepest.bench.problem import STEP, Problem, Workload
 from steepest.bench.run import returned
 from steepest.bench.workloads import BUILT_IN
+from steepest.core.rule import total
 
 FIRST_SEED, EVALUATIONS = 20_000, 40
 
@@ -84,15 +85,37 @@ class Unturned(stepsize.FadingSlope):
         memory["found"] = usual
 
 
+class TensorScale(D.Adam):
+    """The moment over one root of squares for each tensor: the gradient's direction, in tensors of their own length."""
+
+    def __call__(
+        self, g: Tensor, x: Tensor, s: SimpleNamespace, h: SimpleNamespace
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The map."""
+        m, v = self.heading(g, x, s, h), s.v * h.beta2 + g * g * (1 - h.beta2)
+        return m * h.c1 / (torch.sqrt(total(v) / h.numel) * h.c2 + h.eps), {"m": m, "v": v}
+
+
+class Signs(D.Adam):
+    """The signs of the moment."""
+
+    def __call__(
+        self, g: Tensor, x: Tensor, s: SimpleNamespace, h: SimpleNamespace
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The map."""
+        m, v = self.heading(g, x, s, h), s.v * h.beta2 + g * g * (1 - h.beta2)
+        return torch.sign(m), {"m": m, "v": v}
+
+
 def assembled(
     betas: tuple[float, float] = (0.5, 0.95), caution: bool = True, decay: float = 0.08, pull: float = 0.6,
     gamma: int = 2, step: stepsize.StepSize | None = None, lr: float = 1.0, alike: bool = False,
-    at: point.Point | None = None, codec: str = "bfloat16", guard: bool = True,
+    at: point.Point | None = None, codec: str = "bfloat16", guard: bool = True, kind: type[D.Adam] = D.Adam,
 ) -> Callable[[Any], steepest.Optimizer]:  # fmt: skip
     """Auto with one thing changed."""
 
     def make(params: Any) -> steepest.Optimizer:
-        adam = D.Adam(beta1=betas[0], beta2=betas[1])
+        adam = kind(beta1=betas[0], beta2=betas[1])
         return steepest.Optimizer(
             params, lr, direction=D.Cautious(adam, scale="mean") if caution else adam,
             step_size=stepsize.FadingSlope() if step is None else step,
@@ -117,6 +140,8 @@ VARIANTS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "usual step 0.12": assembled(step=stepsize.FadingSlope(usual=0.12)),
     "DoG in the place of Slope": assembled(step=stepsize.DoG()),
     "all tensors alike, usual step 0.015": assembled(alike=True, step=stepsize.Slope(usual=0.015), decay=0.08),
+    "a scale for each tensor instead of each coordinate": assembled(kind=TensorScale),
+    "signs of the moment": assembled(kind=Signs),
     "no caution": assembled(caution=False),
     "no average": assembled(at=point.Point(), decay=0.2),
     "an average that does not pull": assembled(pull=0.0, decay=0.2),
