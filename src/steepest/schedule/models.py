@@ -16,7 +16,7 @@ class ModelSteps:
     r"""Every so many steps, the learning rate by how many of them were a model's.
 
     .. math:: \mathrm{lr} \leftarrow 0.9\,\mathrm{lr} \text{ if more than } \gamma \text{ of them were, else }
-              \min(\mathrm{lr}/0.9, \text{most or as it is})
+              \mathrm{lr} \leftarrow \mathrm{lr}/0.9 \text{ unless that is more than the most}
 
     Call ``step()`` after each step of the optimizer.  All groups change by the same factor.
 
