@@ -25,7 +25,11 @@ MAKE: dict[str, Callable[[str], S.StepSize]] = {
     "DAdaptAdaGrad": lambda per: S.DAdaptAdaGrad(d0=0.01, per=per),
 }
 #: the direction that a step size goes with, where it is not any
-WITH = {S.DAdaptAdam: D.Adam(bias_correction=False), S.DAdaptDual: D.DualAveraging(), S.DAdaptAdaGrad: D.DualAdaGrad()}
+WITH: dict[type[S.StepSize], D.Direction] = {
+    S.DAdaptAdam: D.Adam(bias_correction=False),
+    S.DAdaptDual: D.DualAveraging(),
+    S.DAdaptAdaGrad: D.DualAdaGrad(),
+}
 ALL = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 

@@ -103,7 +103,27 @@ class TDoG(DoG):
         return memory["rbar"] / (tame * math.sqrt(before + 16 * memory["most"] ** 2))
 
 
-class DAdaptAdam(StepSize):
+class DAdaptation(StepSize):
+    """What the kinds of D-Adaptation share: an estimate of the distance that begins at d₀ and never falls."""
+
+    hyper = {"d0": (1e-6, "(0, inf)")}
+    structure = {"per": ("all", PER)}
+    memory = {"distance": 0.0, "numerator": 0.0}
+    cite = ("defazio2023dadaptation",)
+
+    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
+        """The estimate before this gradient."""
+        memory["distance"] = memory["distance"] or h.d0
+        return memory["distance"]
+
+    @staticmethod
+    def grow(memory: dict[str, float], above: float, below: float) -> None:
+        """To above/below, if that is more; nothing is known where below is 0."""
+        if below > 0:
+            memory["distance"] = max(memory["distance"], above / below)
+
+
+class DAdaptAdam(DAdaptation):
     r"""D-Adaptation for Adam: a growing lower bound d of the distance to the solution is the step size.
 
     .. math:: r \leftarrow \sqrt{\beta_2}\, r + (1-\sqrt{\beta_2})\, d\gamma \langle g, s\rangle_{A^{-1}},\quad
@@ -123,22 +143,13 @@ class DAdaptAdam(StepSize):
     place of its root, and norms in the place of the inner product, which are not the same where s forgets.
     """
 
-    hyper = {"d0": (1e-6, "(0, inf)")}
-    structure = {"per": ("all", PER)}
     state = {"s": State()}
-    memory = {"distance": 0.0, "numerator": 0.0}
     needs = frozenset({"weighted moment", "v", "beta2", "eps"})
     weighs_gradient = True
-    cite = ("defazio2023dadaptation",)
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """q = √β₂."""
         return {"q": math.sqrt(h.beta2)}
-
-    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
-        """The estimate before this gradient."""
-        memory["distance"] = memory["distance"] or h.d0
-        return memory["distance"]
 
     def advance(
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
@@ -151,11 +162,10 @@ class DAdaptAdam(StepSize):
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
         memory["numerator"] = h.q * memory["numerator"] + (1 - h.q) * sums.get("inner", 0.0)
-        if sums.get("norm1", 0.0) > 0:
-            memory["distance"] = max(memory["distance"], memory["numerator"] / ((1 - h.q) * sums["norm1"]))
+        self.grow(memory, memory["numerator"], (1 - h.q) * sums.get("norm1", 0.0))
 
 
-class DAdaptSGD(StepSize):
+class DAdaptSGD(DAdaptation):
     r"""D-Adaptation for gradient descent.
 
     .. math:: \lambda = \frac{d\gamma}{\lVert g_0\rVert},\quad r \leftarrow r + \lambda\langle g, s\rangle,\quad
@@ -174,11 +184,8 @@ class DAdaptSGD(StepSize):
     diverges on some least-squares problems.
     """
 
-    hyper = {"d0": (1e-6, "(0, inf)")}
-    structure = {"per": ("all", PER)}
     state = {"s": State()}
-    memory = {"distance": 0.0, "numerator": 0.0, "g0": 0.0}
-    cite = ("defazio2023dadaptation",)
+    memory = {**DAdaptation.memory, "g0": 0.0}
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """‖g‖², needed at the first step."""
@@ -186,9 +193,9 @@ class DAdaptSGD(StepSize):
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """d/‖g₀‖ with the estimate before this gradient; no move before the first nonzero gradient."""
-        memory["distance"] = memory["distance"] or h.d0
         memory["g0"] = memory["g0"] or math.sqrt(sums.get("gg", 0.0))
-        return memory["distance"] / memory["g0"] if memory["g0"] > 0 else 0.0
+        distance = super().eta(sums, memory, h, loss)
+        return distance / memory["g0"] if memory["g0"] > 0 else 0.0
 
     def advance(
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
@@ -200,5 +207,4 @@ class DAdaptSGD(StepSize):
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
         memory["numerator"] += sums.get("inner", 0.0)
-        if sums.get("norm2", 0.0) > 0:
-            memory["distance"] = max(memory["distance"], 2 * memory["numerator"] / math.sqrt(sums["norm2"]))
+        self.grow(memory, 2 * memory["numerator"], math.sqrt(sums.get("norm2", 0.0)))

@@ -9,27 +9,33 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from steepest.core.part import PER, NewState, Scalars, StepSize
-
-#: the values of ``bound``
-BOUNDS = ("inner", "norms")
+from steepest.core.part import NewState, Scalars
+from steepest.stepsize.distance import DAdaptation
 
 
-def summed(g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor]:
-    """The gradient with decay and the new sum, as the directions of dual averaging make them."""
-    felt = g + x * h.weight_decay
-    return felt, s.s + felt * h.w
+class Dual(DAdaptation):
+    """What both kinds of dual averaging share: either bound, from terms of all steps and norms of the sum."""
+
+    structure = {"bound": ("inner", ("inner", "norms")), **DAdaptation.structure}
+    gives = frozenset({"weights of gradients"})
+    weighs_gradient = True
+    bound: str
+
+    @staticmethod
+    def summed(g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor]:
+        """The gradient with decay and the new sum, as the directions of dual averaging make them."""
+        felt = g + x * h.weight_decay
+        return felt, s.s + felt * h.w
+
+    def learn(self, memory: dict[str, float], term: float, square: float, norm: float) -> None:
+        """Raise the estimate: ``square`` is that of s in the norm of the points, ``norm`` that of s in the dual one."""
+        inner = self.bound == "inner"
+        memory["numerator"] += term if inner else -term
+        above, below = (2 * memory["numerator"], norm) if inner else (square + memory["numerator"], 2 * norm)
+        self.grow(memory, above, below)
 
 
-def learn(inner: bool, memory: dict[str, float], term: float, square: float, norm: float) -> None:
-    """Raise the estimate: ``square`` is that of s in the norm of the points, ``norm`` that of s in the dual one."""
-    memory["numerator"] += term if inner else -term
-    if norm > 0:
-        found = 2 * memory["numerator"] / norm if inner else (square + memory["numerator"]) / (2 * norm)
-        memory["distance"] = max(memory["distance"], found)
-
-
-class DAdaptDual(StepSize):
+class DAdaptDual(Dual):
     r"""D-Adaptation for dual averaging, for ``direction.DualAveraging``.
 
     .. math:: s \leftarrow s + \lambda_k g_k,\quad \lambda_k = d_k\,\mathrm{lr}_k,\quad
@@ -58,44 +64,39 @@ class DAdaptDual(StepSize):
     mean, which is the same once d stands still.
     """
 
-    hyper = {"d0": (1e-6, "(0, inf)"), "G0": (0.0, "[0, inf)")}
-    structure = {"bound": ("inner", BOUNDS), "per": ("all", PER)}
-    memory = {"distance": 0.0, "numerator": 0.0, "G": 0.0, "gain": 0.0, "gain_before": 0.0}
+    hyper = {**Dual.hyper, "G0": (0.0, "[0, inf)")}
+    memory = {**Dual.memory, "G": 0.0, "gain": 0.0, "gain_before": 0.0}
     needs = frozenset({"s", "x0", "weight_decay"})
-    gives = frozenset({"weights of gradients", "gain"})
-    weighs_gradient = True
-    cite = ("defazio2023dadaptation",)
-    bound: str
+    gives = Dual.gives | {"gain"}
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """‖g‖²."""
-        felt, _ = summed(g, x, s, h)
+        felt, _ = self.summed(g, x, s, h)
         return {"gg": felt * felt}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The estimate before this gradient; γ before and after it."""
-        memory["distance"] = memory["distance"] or h.d0
         memory["G"] = (memory["G"] or h.G0**2) + sums["gg"]
         memory["gain_before"] = memory["gain"] or 1 / (h.G0 or math.sqrt(sums["gg"]) or math.inf)
         memory["gain"] = 1 / (math.sqrt(memory["G"]) or math.inf)
-        return memory["distance"]
+        return super().eta(sums, memory, h, loss)
 
     def advance(
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
     ) -> tuple[NewState, dict[str, Tensor]]:
         """λ⟨g, x₀ - x⟩ or λ²‖g‖², and ‖s‖²."""
-        felt, new = summed(g, x, s, h)
+        felt, new = self.summed(g, x, s, h)
         term = felt * (s.x0 - x) * h.w if self.bound == "inner" else felt * felt * (h.w * h.w)
         return {}, {"term": term, "norm2": new * new}
 
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
-        inner, norm2 = self.bound == "inner", sums.get("norm2", 0.0)
-        term = sums.get("term", 0.0) * (1 if inner else memory["gain_before"])
-        learn(inner, memory, term, memory["gain"] * norm2, math.sqrt(norm2))
+        norm2 = sums.get("norm2", 0.0)
+        term = sums.get("term", 0.0) * (1 if self.bound == "inner" else memory["gain_before"])
+        self.learn(memory, term, memory["gain"] * norm2, math.sqrt(norm2))
 
 
-class DAdaptAdaGrad(StepSize):
+class DAdaptAdaGrad(Dual):
     r"""D-Adaptation for AdaGrad by dual averaging, for ``direction.DualAdaGrad``.
 
     .. math:: s \leftarrow s + \lambda_k g_k,\quad \lambda_k = d_k\,\mathrm{lr}_k,\quad a_{k+1}^2 = a_k^2 + g_k^2,\quad
@@ -123,25 +124,13 @@ class DAdaptAdaGrad(StepSize):
     ends near the inner product's.
     """
 
-    hyper = {"d0": (1e-6, "(0, inf)")}
-    structure = {"bound": ("inner", BOUNDS), "per": ("all", PER)}
-    memory = {"distance": 0.0, "numerator": 0.0}
     needs = frozenset({"s", "x0", "v", "weight_decay", "initial_accumulator_value"})
-    gives = frozenset({"weights of gradients"})
-    weighs_gradient = True
-    cite = ("defazio2023dadaptation",)
-    bound: str
-
-    def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
-        """The estimate before this gradient."""
-        memory["distance"] = memory["distance"] or h.d0
-        return memory["distance"]
 
     def advance(
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
     ) -> tuple[NewState, dict[str, Tensor]]:
         """λ⟨g, x₀ - x⟩ or λ²‖g‖², and two norms of s."""
-        felt, new = summed(g, x, s, h)
+        felt, new = self.summed(g, x, s, h)
         if self.bound == "inner":
             return {}, {"term": felt * (s.x0 - x) * h.w, "norm1": new.abs()}
         before, square = s.v + h.start, felt * felt
@@ -151,4 +140,4 @@ class DAdaptAdaGrad(StepSize):
 
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
-        learn(self.bound == "inner", memory, sums.get("term", 0.0), sums.get("square", 0.0), sums.get("norm1", 0.0))
+        self.learn(memory, sums.get("term", 0.0), sums.get("square", 0.0), sums.get("norm1", 0.0))
