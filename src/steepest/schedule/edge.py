@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from steepest.core.part import check_number
 from steepest.schedule.batch import _summed, _together
-from steepest.schedule.shape import whole
+from steepest.schedule.shape import set_lr, whole
 
 #: Hessian of a batch, its two ends: numbers, or what ``steepest.landscape.edges`` answers
 Ends = Callable[[], tuple[Any, Any]]
@@ -160,10 +159,7 @@ class EdgeRule:
                 lr, group["momentum"] = 1 / L, ratio
             else:
                 lr, group["momentum"] = (2 / (big + small)) ** 2, ratio**2
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr * self.scale)
-            else:
-                group["lr"] = lr * self.scale
+            set_lr(group, lr * self.scale)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint; learning rate and momentum are in the optimizer's."""

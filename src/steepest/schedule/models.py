@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
-
 from steepest.core.optimizer import Optimizer
 from steepest.core.part import check_number
 from steepest.point import SMB, SMBi
-from steepest.schedule.shape import whole
+from steepest.schedule.shape import set_lr, whole
 
 
 class ModelSteps:
@@ -72,12 +70,8 @@ class ModelSteps:
         often = models - self.models > self.share * (steps - self.steps)
         for group in self.optimizer.param_groups:
             lr = group["lr"] * self.factor if often else group["lr"] / self.factor
-            if not often and lr > self.most:
-                continue
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
+            if often or lr <= self.most:
+                set_lr(group, lr)
         self.steps, self.models = steps, models
 
     def state_dict(self) -> dict[str, Any]:

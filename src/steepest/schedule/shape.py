@@ -35,6 +35,14 @@ def whole(owner: str, name: str, value: object, low: int, high: int | None = Non
     return number
 
 
+def set_lr(group: dict[str, Any], lr: Any) -> None:
+    """Write a group's learning rate: a tensor is filled, since compiled steps hold on to it."""
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
 class Shape(LRScheduler):
     """Initial learning rate times ``factor(t)``, where t counts the steps that are done.
 
