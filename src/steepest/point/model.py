@@ -146,12 +146,12 @@ class SMBi(SMB):
         late = run.dot(b, b) > 0
         if run.left_out or (late and not math.isfinite(run.dot(g, g))):
             return here
+        if not late:
+            with away(run):
+                right = self.right(run, here, g)
+            run.noted = None if right else g
+            return here if right else Evidence(here.loss, moved=True)
         with away(run):
-            if not late and self.right(run, here, g):
-                return here
-            if not late:
-                run.noted = g
-                return Evidence(here.loss, moved=True)
             run.shift(self.plain(run, g))
             there = run.grads(run.evaluate())
         run.noted = [torch.zeros_like(bk) if p in run.opt.state else None for p, bk in zip(run.params, b, strict=True)]
