@@ -82,7 +82,6 @@ def main() -> None:
     options.add_argument("--result", type=Path, default=Path("docs/results/auto-long.json"))
     given = options.parse_args()
     runs = [(p, name, seed) for p in PROBLEMS for seed in range(given.seeds) for name in MAKES]
-    given.runs.parent.mkdir(parents=True, exist_ok=True)
     done = done_before(given.runs)
     wave(train, runs, done, given.runs, given.jobs)
     curves = {run: done[key(*run)]["curve"] for run in runs}

@@ -92,8 +92,8 @@ class TensorScale(D.Adam):
         self, g: Tensor, x: Tensor, s: SimpleNamespace, h: SimpleNamespace
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The map."""
-        m, v = self.heading(g, x, s, h), s.v * h.beta2 + g * g * (1 - h.beta2)
-        return m * h.c1 / (torch.sqrt(total(v) / h.numel) * h.c2 + h.eps), {"m": m, "v": v}
+        _, new = super().__call__(g, x, s, h)
+        return new["m"] * h.c1 / (torch.sqrt(total(new["v"]) / h.numel) * h.c2 + h.eps), new
 
 
 class Signs(D.Adam):
@@ -103,8 +103,8 @@ class Signs(D.Adam):
         self, g: Tensor, x: Tensor, s: SimpleNamespace, h: SimpleNamespace
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The map."""
-        m, v = self.heading(g, x, s, h), s.v * h.beta2 + g * g * (1 - h.beta2)
-        return torch.sign(m), {"m": m, "v": v}
+        _, new = super().__call__(g, x, s, h)
+        return torch.sign(new["m"]), new
 
 
 def assembled(
@@ -205,7 +205,6 @@ def main() -> None:
     rows: dict[str, dict[str, float]] = {}
     groups = {"design": list(DESIGN), "small batches": [w for w in WORKLOADS if w not in DESIGN]}
     runs = [(name, w, FIRST_SEED + s) for name in VARIANTS for w in WORKLOADS for s in range(given.seeds)]
-    given.runs.parent.mkdir(parents=True, exist_ok=True)
     done = done_before(given.runs)
     wave(train, runs, done, given.runs, given.jobs)
     ends = {run: done[key(*run)]["steps"] for run in runs}

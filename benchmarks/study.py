@@ -34,6 +34,7 @@ def wave(train: Callable[..., dict[str, Any]], runs: Iterable[tuple[Any, ...]], 
     missing = [run for run in dict.fromkeys(runs) if key(*run) not in done]
     if not missing or jobs == 0:
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs) as pool, file.open("a") as out:
         started = {pool.submit(train, *run): run for run in missing}
         for i, future in enumerate(as_completed(started)):

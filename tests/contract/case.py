@@ -38,6 +38,7 @@ def _row(steps: int = 20, whole: str = "", shaped: str = "", counts: int = 1, **
 
 _SUM = "one step size from sums over all tensors"
 _LOSS = "one step size from the loss and sums over all tensors"
+_PLAIN = "the plain step is right or wrong for all tensors together"
 _RADIUS = "the radius is a norm over all tensors"
 
 ROWS: dict[str, Row] = {
@@ -87,8 +88,8 @@ ROWS: dict[str, Row] = {
     "SAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole=_RADIUS),
     "SGD": _row(lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.1),
     "SLS": _row(eta_max=2.0, batches_per_epoch=5, whole=_LOSS),
-    "SMB": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
-    "SMBi": _row(lr=5.0, weight_decay=0.01, whole="the plain step is right or wrong for all tensors together"),
+    "SMB": _row(lr=5.0, weight_decay=0.01, whole=_PLAIN),
+    "SMBi": _row(lr=5.0, weight_decay=0.01, whole=_PLAIN),
     "SPS": _row(eta_max=1.0, growth=1.5, whole=_LOSS),
     "SignSGD": _row(lr=0.01),
     "SimplexSGD": _row(lr=0.1, shaped="rows are on the simplex"),

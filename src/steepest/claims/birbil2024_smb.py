@@ -15,9 +15,26 @@ from typing import Any
 
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
-from steepest.claims.tasks import Fit, Make, digits, fit, sgd
+from steepest.claims.tasks import Fit, Make, Task, digits, fit, sgd
 
 RATES = (0.01, 0.1, 0.5, 1.0, 5.0)
+
+
+def train(task: Task, make: Make, seed: int, steps: int, scheduled: bool) -> Fit:
+    """One run, its learning rate set once an epoch or left alone."""
+    schedules: list[steepest.schedule.ModelSteps] = []
+
+    def begun(params: Any) -> Any:
+        opt: Any = make(params)
+        if scheduled:
+            schedules.append(steepest.schedule.ModelSteps(opt, every=task.epoch))
+        return opt
+
+    def each(k: int, run: Fit) -> None:
+        for schedule in schedules:
+            schedule.step()
+
+    return fit(task, begun, seed, steps, each)
 
 
 @cache
@@ -30,14 +47,7 @@ def ends(name: str, seed: int, epochs: int, scheduled: bool = False) -> list[flo
     found = []
     for lr in RATES:
         make: Make = makes[name](lr)
-        schedules: list[steepest.schedule.ModelSteps] = []
-
-        def each(k: int, run: Fit, schedules: list[steepest.schedule.ModelSteps] = schedules) -> None:
-            if k == 1:
-                schedules.append(steepest.schedule.ModelSteps(run.opt, every=task.epoch))  # type: ignore[arg-type]
-            schedules[0].step()
-
-        done = fit(task, make, seed, epochs * task.epoch, each if scheduled else None)
+        done = train(task, make, seed, epochs * task.epoch, scheduled)
         loss = math.inf if done.diverged else task.cost(done.model, task.train)
         found.append(loss if loss < math.log(10) else math.log(10))  # a guess
     return found
