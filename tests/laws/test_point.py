@@ -17,6 +17,7 @@ import steepest
 from steepest import geometry, oracle, point
 from steepest.channel import Channel
 from steepest.chart import Chart
+from steepest.point.model import coefficients
 from tests.laws.common import few, matrices, numbers, positive, streams, tensor, vectors, walk
 
 Make = Callable[..., Any]
@@ -214,3 +215,19 @@ def test_a_gradient_that_waits_goes_on_waiting(accident: str) -> None:
         ends.append(x.detach())
     assert torch.equal(*ends)
     assert not torch.equal(ends[0], before)
+
+
+@few
+@given(seed=st.integers(0, 200), lr=st.sampled_from([0.1, 1.0, 30.0]), kappa=st.sampled_from([0.3, 0.99]))
+def test_a_models_step_solves_its_equation_and_is_no_longer_than_trusted(seed: int, lr: float, kappa: float) -> None:
+    """(2σI + syᵀ + ysᵀ) u = -‖s‖² b, where SMB has b = g; and ‖u‖ ≤ κη‖b‖."""
+    b, g, y = matrices(3, 5, seed)
+    s = -lr * g
+    sigma = 0.5 * (s.norm() * (y.norm() + g.norm() / kappa) - s @ y)
+    for right in (b, g):
+        cb, cg, cy = coefficients(
+            lr, [float(u @ v) for u, v in ((g, g), (y, y), (y, g), (g, right), (y, right))], kappa
+        )
+        u = cb * right + cg * g + cy * y
+        assert torch.allclose(2 * sigma * u + s * (y @ u) + y * (s @ u), -(s @ s) * right, rtol=1e-9)
+        assert u.norm() <= kappa * lr * right.norm() * (1 + 1e-12)

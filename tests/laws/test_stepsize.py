@@ -174,12 +174,13 @@ def test_the_distance_never_falls(make: Callable[[], S.StepSize], gs: list[Tenso
 
 @pytest.mark.parametrize(("make", "norm"), [(steepest.DAdaptDual, 2), (steepest.DAdaptAdaGrad, math.inf)])
 @pytest.mark.parametrize("bound", ["inner", "norms"])
+@pytest.mark.parametrize("n", [1, 3])
 @few
 @given(seed=SEEDS, d0=st.sampled_from([1e-6, 1e-2]))
-def test_the_distance_is_a_lower_bound(make: Any, norm: float, bound: str, seed: int, d0: float) -> None:
+def test_the_distance_is_a_lower_bound(make: Any, norm: float, bound: str, n: int, seed: int, d0: float) -> None:
     """On a convex loss, as the theorems have it; for the inner product half of it is."""
-    A, end = matrices(6, 3, seed), matrices(3, 1, seed + 1).reshape(-1)
-    x = nn.Parameter(end + 2 * matrices(3, 1, seed + 2).reshape(-1))
+    A, end = matrices(2 * n, n, seed), matrices(n, 1, seed + 1).reshape(-1)
+    x = nn.Parameter(end + 2 * matrices(n, 1, seed + 2).reshape(-1))
     D = float(torch.linalg.vector_norm(x.detach() - end, norm))
     opt, found = make([x], d0=d0, bound=bound, lift="eager"), []
     for _ in range(200):
@@ -188,6 +189,27 @@ def test_the_distance_is_a_lower_bound(make: Any, norm: float, bound: str, seed:
     assert found == sorted(found)
     assert found[-1] <= D * (1 + 1e-12)
     assert found[-1] > 3 * d0 or bound == "norms"
+
+
+@pytest.mark.parametrize("make", [steepest.DAdaptDual, steepest.DAdaptAdaGrad])
+@few
+@given(gs=streams(length=8))
+def test_norms_say_no_more_than_the_inner_product(make: Any, gs: list[Tensor]) -> None:
+    """γ‖s‖² - Σγλ²‖g‖² ≤ 2Σλ⟨g, x₀ - x⟩ (section 4), and in the norms of A, along one path: the estimate is held."""
+    runs = []
+    for bound in ("norms", "inner"):
+        x, seen = nn.Parameter(torch.zeros_like(gs[0])), []
+        opt = make([x], d0=0.5, bound=bound, lift="eager", oracle=steepest.oracle.Oracle())
+        opt.step_size.grow = lambda *_: None
+        for g in gs:
+            opt.step(lambda g=g, x=x: (g * x).sum())
+            s, group = opt.state[x], opt.param_groups[0]
+            scaled = s["s"] * group["gain"] if "gain" in group else s["s"] / s["v"].sqrt().clamp(min=1e-300)
+            seen.append((float((s["s"] * scaled).sum()), group["numerator"]))
+        runs.append(seen)
+    for (square, norms), (same, inner) in zip(*runs, strict=True):
+        assert square == same
+        assert square + norms <= 2 * inner + 1e-12 * square
 
 
 @few
