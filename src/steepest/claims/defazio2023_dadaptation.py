@@ -1,8 +1,8 @@
 """D-Adaptation finds the learning rate by itself, from a lower bound of the distance to a solution.
 
-Logistic regression and a small net on the digits, cosine schedule. DAdaptAdam and DAdaptAdaGrad, each from three first
-estimates, are compared with the best of seven learning rates of Adam and of AdaGrad. Dual averaging is watched on sums of
-absolute values, where the distance is known. The controls freeze the estimate at its first value.
+Logistic regression and a small net on the digits, cosine schedule. DAdaptAdam, DAdaptSGD and DAdaptAdaGrad, each from three
+first estimates, are compared with the best of seven learning rates of Adam, SGD and AdaGrad. Dual averaging is watched on
+sums of absolute values, where the distance is known. The controls freeze the estimate at its first value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from steepest.claims.tasks import cosine, digits, fit
 
 STARTS = (1e-8, 1e-6, 1e-4)
 #: the rival, the least of its seven learning rates
-RIVALS = {"DAdaptAdam": ("Adam", 1e-4), "DAdaptAdaGrad": ("AdaGrad", 1e-3)}
+RIVALS = {"DAdaptAdam": ("Adam", 1e-4), "DAdaptSGD": ("SGD", 1e-2), "DAdaptAdaGrad": ("AdaGrad", 1e-3)}
 
 
 def forget(sums: Mapping[str, float], memory: dict[str, float], h: SimpleNamespace) -> None:
@@ -126,7 +126,7 @@ def bounded(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [Lines("estimate / distance", "step", "d / D", curves, {"the distance": 1.0}, log="xy")])
 
 
-def claim(key: str, name: str, sentence: str, untested: str) -> Claim:
+def claim(key: str, name: str, sentence: str, untested: str, note: str = "") -> Claim:
     """That a method matches its tuned rival."""
     rival, _ = RIVALS[name]
     return Claim(
@@ -145,12 +145,17 @@ def claim(key: str, name: str, sentence: str, untested: str) -> Claim:
         seeds=3,
         minutes=1.0,
         untested=untested,
+        note=note,
     )  # fmt: skip
 
 
 CLAIMS = (
     claim("dadapt-matches-tuned-adam", "DAdaptAdam", "D-Adaptation matches hand-tuned learning rates of Adam without any, "
           "from a first estimate that only has to be small.", "The dozen large problems of the paper."),
+    claim("dadapt-matches-tuned-sgd", "DAdaptSGD", "D-Adaptation matches hand-tuned learning rates of SGD without any, from a "
+          "first estimate that only has to be small.", "The dozen large problems of the paper, and momentum.",
+          "The authors' file (dadapt_sgd.py, momentum 0 and 0.9) fails on the net, too: without momentum its estimates are "
+          "ours to five digits on eight of nine runs, and its accuracy is 8 to 79 %."),
     claim("dadapt-matches-tuned-adagrad", "DAdaptAdaGrad", "D-Adaptation matches hand-tuned learning rates of AdaGrad without "
           "any, from a first estimate that only has to be small.", "The paper proves its rate and shows no experiment of it."),
     Claim(
