@@ -270,10 +270,11 @@ class Native:
         self, program: Program, kinds: dict[str, str], slots: list[str], places: dict[str, int], ctype: str
     ) -> None:
         source, self.widths = emit(program, kinds, slots, places, ctype)
-        library = build(source)
+        names = tuple(f"pass{j}" for j in range(len(self.widths)))
+        library = build(source, names)
         self.scalars = program.scalars
         self.sums = list(program.sums)
-        self.passes = [getattr(library, f"pass{j}") for j in range(len(self.widths))]
+        self.passes = [getattr(library, name) for name in names]
         for f in self.passes:
             f.restype = None
             f.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 6, ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
@@ -329,7 +330,7 @@ def finite_check(kind: str) -> Callable[..., int]:
     Raises:
         Unprintable: it cannot be compiled here.
     """
-    check = build(f"{_HEAD}\n#define G {C_TYPE[kind]}\n#define GBAD {_BAD[kind]}\n{_CHECK}").nonfinite
+    check = build(f"{_HEAD}\n#define G {C_TYPE[kind]}\n#define GBAD {_BAD[kind]}\n{_CHECK}", ("nonfinite",)).nonfinite
     check.restype = ctypes.c_int64
     check.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * 3, ctypes.c_int]
     return check
