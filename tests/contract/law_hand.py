@@ -37,7 +37,19 @@ def _replace(world: World, opt: steepest.Optimizer) -> None:
                 value.fill_(77)
 
 
-HANDS: dict[str, Callable[[World, Any], None]] = {"swap": _swap, "relay": _relay, "replace": _replace}
+def _offload(world: World, opt: steepest.Optimizer) -> None:
+    """What moving state to another device and back does: the same tensors with other memory."""
+    for value in states(opt):
+        old, value.data = value.data, value.data.clone()
+        old.fill_(77)
+
+
+HANDS: dict[str, Callable[[World, Any], None]] = {
+    "swap": _swap,
+    "relay": _relay,
+    "replace": _replace,
+    "offload": _offload,
+}
 
 
 @law(*HANDS)

@@ -146,6 +146,13 @@ class KnowsItsFirst(Honest):
             super().move(p, g, group)
 
 
+class WritesUnseen(Honest):
+    """Writes weights behind autograd's back."""
+
+    def move(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+        super().move(p.data, g, group)
+
+
 class HooksTwice(Honest):
     """Calls its parent's step, which has hooks of its own since a parent was made."""
 

@@ -21,6 +21,14 @@ class RoundState(Honest):
         super().move(p, m, group)
 
 
+class KnowsItself(Honest):
+    """Closes a cycle of references, which keeps weights and state until cycles are collected."""
+
+    def __init__(self, params: Any, **options: Any) -> None:
+        super().__init__(params, **options)
+        self.itself = self
+
+
 class FirstType(Honest):
     """Rounds every move to the type of the first parameter."""
 

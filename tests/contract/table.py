@@ -11,6 +11,7 @@ from tests.contract import (
     law_gradient,
     law_hand,
     law_hyper,
+    law_memory,
     law_resume,
     law_shape,
     law_storage,
@@ -18,7 +19,7 @@ from tests.contract import (
 from tests.contract.case import CASES, EXCEPTIONS
 from tests.contract.law import LAWS
 
-FILES = (law_gradient, law_shape, law_resume, law_hand, law_hyper, law_closure, law_fault, law_storage)
+FILES = (law_gradient, law_shape, law_resume, law_hand, law_memory, law_hyper, law_closure, law_fault, law_storage)
 
 
 def rows() -> list[ParameterSet]:

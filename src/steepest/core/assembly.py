@@ -209,6 +209,14 @@ class Assembly(torch.optim.Optimizer):
                 raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}{mend}")
         self._clear()
 
+    def _loss_sign(self) -> float:
+        """-1 where the loss is maximized, for step sizes that look at it."""
+        signs = {-1.0 if group["maximize"] else 1.0 for group in self.param_groups}
+        if len(signs) > 1:
+            raise ValueError(f"{self.step_size!r} looks at the loss, but some groups minimize it and some maximize it: "
+                             "choose a step size that does not")  # fmt: skip
+        return signs.pop()
+
     def _read(self, group: dict[str, Any], name: str) -> float:
         if name.startswith("beta") and name[4:].isdigit():
             return float(group["betas"][int(name[4:]) - 1])

@@ -1,14 +1,18 @@
 """Parameters with a gradient, sorted into buckets that one kernel call serves: one group, one type, one step count.
 
 Most steps find every gradient there and every parameter at the same step, so what was worked out once (addresses of
-state, lengths, layouts) is kept and found again at the price of a look at each gradient.
+state, lengths, layouts) is kept.  Nothing kept is trusted: each step compares the parameters of the groups, the entries
+of ``optimizer.state``, addresses and lengths with what was seen when they were kept, so that a parameter that was
+replaced, appended, resized or moved, or state that was, is found before anything is read or written.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from itertools import chain
+from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,11 +23,15 @@ from steepest.core import shard
 from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
 from steepest.core.layout import is_dense, like_storage
-from steepest.core.lift import Reduce, Table
+from steepest.core.lift import KIND, Reduce, Table
 from steepest.core.run import SPARSE
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
+
+
+#: lists of parameters whose tables are kept; more are seen where each step has gradients for another subset (experts)
+KEPT = 64
 
 
 @dataclass
@@ -53,29 +61,65 @@ class Fixed:
     dense: bool
     strides: list[tuple[int, ...]]
     addresses: list[int]  # of the parameters
+    lengths: list[int]  # their local numbers of elements
+
+
+def same(now: list[Any], kept: list[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    return len(now) == len(kept) and all(map(is_, now, kept))
 
 
 class Sorter:
     """Makes buckets for one optimizer, and remembers what stays the same."""
 
     def __init__(self, opt: Optimizer) -> None:
-        self.opt = opt
+        self.opt: Optimizer = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive
         self.tables: dict[tuple[int, ...], Fixed] = {}
-        self.usual: dict[int, Fixed] = {}  # by group: all its parameters, as in most steps
-        self.home, self.known = opt.state, len(opt.state)
-        self.places = {p: i for i, p in enumerate(p for group in opt.param_groups for p in group["params"])}
+        self.usual: dict[int, Fixed] = {}  # by place of the group: all its parameters, as in most steps
+        self.params: list[Tensor] = []
+        self.places: dict[Tensor, int] = {}
+        self.home: dict[Any, Any] = {}
+        self.keys: list[Any] = []
+        self.entries: list[Any] = []
+        self.refresh()
 
     def salt(self, p: Tensor) -> int:
         """The place of p among all parameters."""
+        if p not in self.places:  # put there since the last step
+            self.refresh()
         return self.places[p]
+
+    def refresh(self) -> None:
+        """Forget what was kept if the user changed the groups' parameters or put other entries into the state."""
+        params = [*chain.from_iterable(map(itemgetter("params"), self.opt.param_groups))]
+        moved = not same(params, self.params)
+        if moved:
+            for p in params:
+                if p.requires_grad:
+                    check_trainable(p)
+            self.params, self.places = params, {p: i for i, p in enumerate(params)}
+        state = self.opt.state
+        if moved or state is not self.home or not self._same_entries(state):
+            self.tables.clear()
+            self.usual.clear()
+            self._remember_entries()
+
+    def _same_entries(self, state: dict[Any, Any]) -> bool:
+        if same([*state], self.keys) and same([*state.values()], self.entries):
+            return True
+        known = dict(zip(self.keys, self.entries, strict=True))  # keys of the user's own may come and go
+        if any(state.get(p) is not known.get(p) for p in self.params):
+            return False
+        self._remember_entries()
+        return True
+
+    def _remember_entries(self) -> None:
+        self.home, self.keys, self.entries = self.opt.state, [*self.opt.state], [*self.opt.state.values()]
 
     def sort(self, evidence: Evidence) -> Iterator[Bucket]:
         """Parameters with a gradient, sorted into buckets; one by one where gradients are regenerated."""
-        if self.opt.state is not self.home or len(self.opt.state) != self.known:  # the user put it away
-            self.home = self.opt.state
-            self.tables.clear()
-            self.usual.clear()
-        for group in self.opt.param_groups:
+        self.refresh()
+        for place, group in enumerate(self.opt.param_groups):
             params = group["params"]
             if evidence.gradient is not None:
                 for p in params:
@@ -83,8 +127,8 @@ class Sorter:
                         yield self.bucket(group, self.fixed([p]), [evidence.gradient(self.salt(p), p)])
                 continue
             grads = [p.grad for p in params]
-            usual = self.usual.get(id(group))
-            if usual is not None and len(usual.params) == len(grads) and self._as_usual(usual, grads):
+            usual = self.usual.get(place)
+            if usual is not None and self._as_usual(usual, grads):
                 yield self.bucket(group, usual, grads)
                 continue
             members: dict[tuple[Any, ...], list[tuple[Tensor, Tensor]]] = {}
@@ -96,12 +140,12 @@ class Sorter:
                 self.init_state(p)
                 charted = self.opt._charted and self.opt.chart.applies(p)
                 alone = id(p) if self.opt.step_size.per == "tensor" else 0
-                key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, charted, alone)
+                key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, g.device, charted, alone)
                 members.setdefault(key, []).append((p, g))
             for rows in members.values():
                 fixed = self.fixed([p for p, _ in rows])
                 if len(rows) == len(params):
-                    self.usual[id(group)] = fixed
+                    self.usual[place] = fixed
                 yield self.bucket(group, fixed, [g for _, g in rows])
 
     @staticmethod
@@ -115,7 +159,7 @@ class Sorter:
 
     def fixed(self, params: list[Tensor]) -> Fixed:
         """What stays the same for these parameters; makes their state."""
-        key = tuple(map(id, params))
+        key = tuple(map(id, params))  # the parameters are alive as long as they are in a group
         if key not in self.tables:
             for p in params:
                 self.init_state(p)
@@ -130,25 +174,42 @@ class Sorter:
             table = Table(states, lengths, [p.numel() for p in params], salts, (params, addresses))
             dense = all(map(is_dense, local))
             strides = [(x if is_dense(x) else torch.empty_like(x)).stride() for x in local]
-            self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, addresses)
-            self.known = len(self.opt.state)
+            if len(self.tables) >= KEPT:
+                self.tables.clear()
+                self.usual.clear()
+            self.tables[key] = Fixed(
+                params, entries, table, shard.reducer(params), sharded, dense, strides, addresses, lengths
+            )
+            self._remember_entries()
         return self.tables[key]
 
     def _follow(self, fixed: Fixed) -> Fixed:
-        """The parameters' memory is elsewhere than before: bring their state into their present type and layout."""
+        """The parameters' memory is elsewhere than before: bring their state into their present type and layout.
+
+        Raises:
+            RuntimeError: a parameter has another shape than its state; nothing is changed then.
+        """
+        specs = self.opt._state_specs
+        rows = []
         for p, entry in zip(fixed.params, fixed.entries, strict=True):
-            x = shard.local(p)
-            for name in self.opt._state_specs:
-                kept = entry.get(name)
-                if kept is None:
+            x, charted = shard.local(p), self.opt._charted and self.opt.chart.applies(p)
+            for name in specs:
+                if entry.get(name) is None:
                     continue
-                if self.opt._charted and name in self.opt._direction_state:  # in the chart's coordinates
-                    conform(entry, name, self._kind(name, x), self.opt._state_specs[name].signed, kept)
-                    continue
-                if kept.shape != p.shape and name + codecs.SCALE not in entry:
-                    raise RuntimeError(f"a parameter has now the shape {tuple(p.shape)}, its state {tuple(kept.shape)}: "
-                                       "make a new optimizer for it")  # fmt: skip
-                conform(entry, name, self._kind(name, x), self.opt._state_specs[name].signed, p)
+                kept = shard.local(entry[name])
+                like = kept if charted and name in self.opt._direction_state else x
+                if kept.shape != like.shape:
+                    raise RuntimeError(f"parameter {self.salt(p)} has now the shape {tuple(x.shape)}, but its state "
+                                       f"{name!r} has {tuple(kept.shape)}: put state of the new shape into "
+                                       "opt.state[p], or opt.state[p] = {} to begin anew")  # fmt: skip
+                rows.append((entry, name, x, kept if like is kept else p))
+        for entry, name, x, like in rows:
+            for key in (name, name + codecs.SCALE):
+                if key in entry and entry[key].device != x.device:
+                    entry[key] = entry[key].to(x.device)
+            conform(
+                entry, name, self._kind(name, x), specs[name].signed, like if like.device == x.device else entry[name]
+            )
         self.tables = {key: other for key, other in self.tables.items() if other is not fixed}
         return self.fixed(fixed.params)
 
@@ -162,9 +223,23 @@ class Sorter:
         xs = params
         if fixed.sharded:
             xs, gs = [shard.local(p) for p in params], [shard.local(g) for g in gs]
-        if list(map(Tensor.data_ptr, xs)) != fixed.addresses:
+        try:
+            usual = list(map(Tensor.stride, gs)) == fixed.strides
+        except RuntimeError as error:
+            raise RuntimeError(SPARSE) from error
+        if (
+            list(map(Tensor.data_ptr, xs)) != fixed.addresses
+            or list(map(Tensor.numel, xs)) != fixed.lengths
+            or (not usual and fixed.dense and list(map(Tensor.stride, xs)) != fixed.strides)
+        ):
             fixed = self._follow(fixed)
-            self.usual.pop(id(group), None)
+            self.usual.clear()
+            usual = False
+        if list(map(Tensor.numel, gs)) != fixed.lengths:
+            wrong = next(k for k, (g, n) in enumerate(zip(gs, fixed.lengths, strict=True)) if g.numel() != n)
+            raise RuntimeError(f"the gradient of parameter {self.salt(params[wrong])} has the shape "
+                               f"{tuple(gs[wrong].shape)}, the parameter {tuple(xs[wrong].shape)}: call backward() "
+                               "again after changing a parameter")  # fmt: skip
         scattered = []
         if not fixed.dense:
             xs = list(xs)
@@ -172,7 +247,7 @@ class Sorter:
                 if not is_dense(x):
                     xs[i] = torch.empty_like(x).copy_(x)
                     scattered.append((x, xs[i]))
-        if list(map(Tensor.stride, gs)) != fixed.strides:
+        if not usual:
             gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
         return Bucket(group, params, xs, gs, fixed.table, fixed.entries[0]["step"] + 1, fixed, scattered)
 
@@ -202,3 +277,14 @@ class Sorter:
         """Copy back where the kernel worked on a dense copy."""
         for p, dense in bucket.scattered:
             p.copy_(dense)
+
+
+def check_trainable(p: Tensor) -> None:
+    """Refuse a parameter of a type that no kernel knows.
+
+    Raises:
+        TypeError: complex, integer or another type that is not float32, float64, bfloat16 or float16.
+    """
+    if p.is_complex() or not p.is_floating_point() or shard.local(p).dtype not in KIND:
+        way = "; optimize it through torch.view_as_real" if p.is_complex() else ""
+        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}{way}")

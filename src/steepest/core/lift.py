@@ -12,7 +12,7 @@ from __future__ import annotations
 import array
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import is_, itemgetter
@@ -21,9 +21,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from steepest.core import codec, native
-from steepest.core.layout import flat, like_storage
+from steepest.core.layout import flat, is_dense, like_storage, same_order
 from steepest.core.native import Native, Plan
 from steepest.core.pieces import PIECE, Pieces, runnable
 from steepest.core.rule import Program, Rule, Unprintable, trace
@@ -31,7 +32,21 @@ from steepest.core.rule import Program, Rule, Unprintable, trace
 LIFTS = ("auto", "native", "inductor", "eager")
 KIND = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
 
+STORED = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "q8s": torch.uint8, "q8u": torch.uint8,
+          "scale": torch.float32}  # fmt: skip
+
 Reduce = Callable[[Tensor], None]
+
+
+@dataclass
+class Addresses:
+    """What a kernel was given once, and what must still be true for it to be given again."""
+
+    tensors: list[Tensor]  # the state, as it is in ``optimizer.state``
+    at: list[int]  # its addresses
+    lengths: list[int]
+    pointers: array.array[int]  # the table itself: live tensors first, then the state
+    filled: set[int] = field(default_factory=set)  # rows of live tensors that hold the parameters' own addresses
 
 
 @dataclass
@@ -51,9 +66,7 @@ class Table:
     salts: list[int]
     usual: tuple[list[Tensor], list[int]]  # the parameters themselves and their addresses
     plan: Plan = field(init=False)
-    stored: dict[int, tuple[list[Tensor], array.array[int], set[int]]] = field(
-        default_factory=dict
-    )  # addresses, by kernel
+    stored: dict[Kernel, Addresses] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.numels, self.sizes, self.salts)
@@ -97,29 +110,58 @@ class Printed:
         used = {*program.reads, *program.stores}
         self.live = [n for n in ("x", "g", "d") if n in spec.live]
         self.keys: list[str] = []
+        self.kinds: list[str] = []  # of each key; a scale is float32
         for n, kind in spec.stored.items():
             if n in used:
-                self.keys += [n, n + codec.SCALE] if kind.startswith("q8") else [n]
+                quantised = kind.startswith("q8")
+                self.keys += [n, n + codec.SCALE] if quantised else [n]
+                self.kinds += [kind, "scale"] if quantised else [kind]
         self.gather = itemgetter(*self.keys) if len(self.keys) > 1 else lambda s: [s[k] for k in self.keys]
         slots = [*self.live, "y", *self.keys]
         ctype = "double" if spec.compute is torch.float64 else "float"
         self.native = Native(program, {**spec.live, **spec.stored}, slots, spec.places, ctype)
         self.sums, self.scalars = self.native.sums, self.native.scalars
+        self.moves = "x" in program.stores
+        written = {k for n in program.stores for k in (n, n + codec.SCALE)}
+        self.writes = [i for i, k in enumerate(self.keys) if k in written]
 
-    def _present(self, table: Table) -> Iterator[Tensor]:
-        return chain.from_iterable(map(self.gather, table.states))
+    def _gate(self, table: Table, layouts: list[Tensor]) -> Addresses:
+        """The addresses of the state, once every tensor is known to be what the loop takes it for.
+
+        Raises:
+            RuntimeError: a tensor is missing or has another type, length, device or layout; nothing was read of it.
+        """
+        nt, by_key = len(table.numels), list[list[Tensor]]()
+        for key, kind in zip(self.keys, self.kinds, strict=True):
+            by_key.append([state.get(key) for state in table.states])  # type: ignore[misc]
+            for k, tensor in enumerate(by_key[-1]):
+                wrong = misfit(tensor, kind, table.numels[k], layouts[k])
+                if wrong:
+                    raise RuntimeError(f"state {key!r} of parameter {table.salts[k]} {wrong}: put back what the "
+                                       "optimizer made, or set opt.state[p] = {} to begin anew")  # fmt: skip
+        found = [t.data_ptr() for column in by_key for t in column]
+        pointers = array.array("q", [0] * nt * (len(self.live) + 1) + found)
+        tensors = [column[k] for k in range(nt) for column in by_key]
+        return Addresses(tensors, [t.data_ptr() for t in tensors], [t.numel() for t in tensors], pointers)
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> dict[str, float]:
         """One call for all tensors."""
-        known, nt = table.stored.get(id(self)), len(table.numels)
-        if known is None or not all(map(is_, self._present(table), known[0])):
-            # the first time, or the user put other tensors into the state
-            found = [s[k].data_ptr() for k in self.keys for s in table.states]
-            pointers = array.array("q", [0] * nt * (len(self.live) + 1) + found)
-            known = table.stored[id(self)] = ([*self._present(table)], pointers, set())
-        _, pointers, filled = known
+        known, nt = table.stored.get(self), len(table.numels)
+        try:
+            present = [*chain.from_iterable(map(self.gather, table.states))]
+        except KeyError:
+            present = []
+        if (
+            known is None
+            or len(present) != len(known.tensors)
+            or not all(map(is_, present, known.tensors))
+            or list(map(Tensor.data_ptr, present)) != known.at
+            or list(map(Tensor.numel, present)) != known.lengths
+        ):  # the first time, or the user put other tensors into the state, or other memory into the tensors
+            known = table.stored[self] = self._gate(table, live["x"])
+        pointers, filled = known.pointers, known.filled
         for i, n in enumerate((*self.live, "y")):
             if live[n] is not table.usual[0]:
                 pointers[i * nt : (i + 1) * nt] = array.array("q", list(map(Tensor.data_ptr, live[n])))
@@ -129,7 +171,30 @@ class Printed:
                 filled.add(i)
         values = array.array("d", [h[n] for n in self.scalars])
         sums = self.native.run(table.plan, pointers, values, seed, reduce)
+        if self.moves:  # autograd must see what was written behind its back
+            increment_version(live["y"])
+        if self.writes:
+            width = len(self.keys)
+            increment_version([t for i in self.writes for t in known.tensors[i::width]])
         return {} if sums is None else {n: sum(sums[i :: len(self.sums)]) for i, n in enumerate(self.sums)}
+
+
+def misfit(tensor: object, kind: str, numel: int, like: Tensor) -> str:
+    """What keeps a stored tensor from being used as storage of this kind for a parameter laid out as ``like``."""
+    if not isinstance(tensor, Tensor):
+        return "is missing"
+    dtype, length = STORED[kind], -(-numel // codec.BLOCK) if kind == "scale" else numel
+    if tensor.dtype is not dtype:
+        return f"is {tensor.dtype}, not {dtype}"
+    if tensor.layout is not torch.strided or tensor.device != like.device or tensor.is_quantized:
+        return f"is {tensor.layout} on {tensor.device}, not a plain tensor on {like.device}"
+    if tensor.numel() != length:
+        return f"has {tensor.numel()} elements, not {length}"
+    if kind == "scale" or tensor.shape != like.shape:
+        fits = is_dense(tensor) and (kind != "scale" or tensor.is_contiguous())
+    else:
+        fits = tensor.stride() == like.stride() or (is_dense(tensor) and same_order(tensor, like))
+    return "" if fits else f"has strides {tensor.stride()} where the parameter has {like.stride()}"
 
 
 class Eager:

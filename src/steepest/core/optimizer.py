@@ -41,7 +41,7 @@ from steepest.core.part import (
     nearest,
 )
 from steepest.core.rule import STOPPED, Maps
-from steepest.core.run import Run
+from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
 
 NONFINITE = ("guard", "skip", "raise", "propagate")
@@ -224,14 +224,6 @@ class Optimizer(Assembly):
         for group in self.param_groups:
             group["t"] -= 1
 
-    def _loss_sign(self) -> float:
-        """-1 where the loss is maximized, for step sizes that look at it."""
-        signs = {-1.0 if group["maximize"] else 1.0 for group in self.param_groups}
-        if len(signs) > 1:
-            raise ValueError(f"{self.step_size!r} looks at the loss, but some groups minimize it and some maximize it: "
-                             "choose a step size that does not")  # fmt: skip
-        return signs.pop()
-
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
         values = h[id(bucket.group)]
         values.update(memory, eta=eta * values["lr"])  # maps see what the step size knows now
@@ -260,6 +252,8 @@ class Optimizer(Assembly):
             run.restore(saved)
             self._uncount()
             raise
+        finally:
+            run.trial = no_trial  # the other one knows the run: no cycle keeps the weights alive
         go("commit", eta)
         for bucket in buckets:
             Sorter.count(bucket)

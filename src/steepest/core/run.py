@@ -35,7 +35,7 @@ class Run:
 
     def __init__(self, opt: Optimizer, closure: Closure | None, scaler: Any) -> None:
         self.opt, self.closure, self.scaler = opt, closure, scaler
-        self.trial: Callable[[float], float] = self._no_trial
+        self.trial: Callable[[float], float] = no_trial
         self.evidence = Evidence()  # what this step's move is made of
         self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused what it heard
         self.misled = False  # what was learnt before is worth nothing: begin anew after this step
@@ -165,9 +165,10 @@ class Run:
 
         return undo
 
-    @staticmethod
-    def _no_trial(_: float) -> float:
-        raise RuntimeError("trial moves exist only inside a line search")
+
+def no_trial(_: float) -> float:
+    """What ``run.trial`` is outside a line search."""
+    raise RuntimeError("trial moves exist only inside a line search")
 
 
 def _dot32(u: Tensor, v: Tensor) -> Tensor:
