@@ -62,6 +62,7 @@ class Fixed:
     strides: list[tuple[int, ...]]
     addresses: list[int]  # of the parameters
     lengths: list[int]  # their local numbers of elements
+    storages: list[torch.UntypedStorage]  # held, so that an equal address is equal memory
 
 
 def same(now: list[Any], kept: list[Any]) -> bool:
@@ -177,9 +178,9 @@ class Sorter:
             if len(self.tables) >= KEPT:
                 self.tables.clear()
                 self.usual.clear()
-            self.tables[key] = Fixed(
-                params, entries, table, shard.reducer(params), sharded, dense, strides, addresses, lengths
-            )
+            storages = [x.untyped_storage() for x in local]
+            self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, addresses,
+                                     lengths, storages)  # fmt: skip
             self._remember_entries()
         return self.tables[key]
 
@@ -224,22 +225,18 @@ class Sorter:
         if fixed.sharded:
             xs, gs = [shard.local(p) for p in params], [shard.local(g) for g in gs]
         try:
-            usual = list(map(Tensor.stride, gs)) == fixed.strides
+            usual = list(map(Tensor.stride, gs)) == fixed.strides and list(map(Tensor.numel, gs)) == fixed.lengths
         except RuntimeError as error:
             raise RuntimeError(SPARSE) from error
-        if (
-            list(map(Tensor.data_ptr, xs)) != fixed.addresses
-            or list(map(Tensor.numel, xs)) != fixed.lengths
-            or (not usual and fixed.dense and list(map(Tensor.stride, xs)) != fixed.strides)
-        ):
-            fixed = self._follow(fixed)
+        if list(map(Tensor.data_ptr, xs)) != fixed.addresses or not (usual or self._in_place(xs, fixed)):
+            fixed, usual = self._follow(fixed), False
             self.usual.clear()
-            usual = False
-        if list(map(Tensor.numel, gs)) != fixed.lengths:
-            wrong = next(k for k, (g, n) in enumerate(zip(gs, fixed.lengths, strict=True)) if g.numel() != n)
-            raise RuntimeError(f"the gradient of parameter {self.salt(params[wrong])} has the shape "
-                               f"{tuple(gs[wrong].shape)}, the parameter {tuple(xs[wrong].shape)}: call backward() "
-                               "again after changing a parameter")  # fmt: skip
+        if not usual and (
+            wrong := [k for k, (g, n) in enumerate(zip(gs, fixed.lengths, strict=True)) if g.numel() != n]
+        ):
+            k = wrong[0]
+            raise RuntimeError(f"the gradient of parameter {self.salt(params[k])} has the shape {tuple(gs[k].shape)}, the "
+                               f"parameter {tuple(xs[k].shape)}: call backward() again after changing a parameter")  # fmt: skip
         scattered = []
         if not fixed.dense:
             xs = list(xs)
@@ -250,6 +247,13 @@ class Sorter:
         if not usual:
             gs = [g if g.stride() == x.stride() else like_storage(g, x) for g, x in zip(gs, xs, strict=True)]
         return Bucket(group, params, xs, gs, fixed.table, fixed.entries[0]["step"] + 1, fixed, scattered)
+
+    @staticmethod
+    def _in_place(xs: list[Tensor], fixed: Fixed) -> bool:
+        """Whether tensors at known addresses have their known lengths and, where they are dense, strides."""
+        return list(map(Tensor.numel, xs)) == fixed.lengths and (
+            not fixed.dense or list(map(Tensor.stride, xs)) == fixed.strides
+        )
 
     def init_state(self, p: Tensor) -> None:
         """Make p's state, unless it has one."""

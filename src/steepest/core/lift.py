@@ -40,12 +40,16 @@ Reduce = Callable[[Tensor], None]
 
 @dataclass
 class Addresses:
-    """What a kernel was given once, and what must still be true for it to be given again."""
+    """What a kernel was given once, and what must still be true for it to be given again.
+
+    The storages are held, so no other tensor can get one of these addresses: an equal address is equal memory.
+    """
 
     tensors: list[Tensor]  # the state, as it is in ``optimizer.state``
     at: list[int]  # its addresses
-    lengths: list[int]
     pointers: array.array[int]  # the table itself: live tensors first, then the state
+    written: list[Tensor]  # what the loop writes of the state
+    storages: list[torch.UntypedStorage]
     filled: set[int] = field(default_factory=set)  # rows of live tensors that hold the parameters' own addresses
 
 
@@ -142,7 +146,9 @@ class Printed:
         found = [t.data_ptr() for column in by_key for t in column]
         pointers = array.array("q", [0] * nt * (len(self.live) + 1) + found)
         tensors = [column[k] for k in range(nt) for column in by_key]
-        return Addresses(tensors, [t.data_ptr() for t in tensors], [t.numel() for t in tensors], pointers)
+        written = [t for i in self.writes for t in by_key[i]]
+        storages = [t.untyped_storage() for t in tensors]
+        return Addresses(tensors, [t.data_ptr() for t in tensors], pointers, written, storages)
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
@@ -158,7 +164,6 @@ class Printed:
             or len(present) != len(known.tensors)
             or not all(map(is_, present, known.tensors))
             or list(map(Tensor.data_ptr, present)) != known.at
-            or list(map(Tensor.numel, present)) != known.lengths
         ):  # the first time, or the user put other tensors into the state, or other memory into the tensors
             known = table.stored[self] = self._gate(table, live["x"])
         pointers, filled = known.pointers, known.filled
@@ -171,11 +176,7 @@ class Printed:
                 filled.add(i)
         values = array.array("d", [h[n] for n in self.scalars])
         sums = self.native.run(table.plan, pointers, values, seed, reduce)
-        if self.moves:  # autograd must see what was written behind its back
-            increment_version(live["y"])
-        if self.writes:
-            width = len(self.keys)
-            increment_version([t for i in self.writes for t in known.tensors[i::width]])
+        increment_version([*live["y"], *known.written] if self.moves else known.written)  # autograd must see it
         return {} if sums is None else {n: sum(sums[i :: len(self.sums)]) for i, n in enumerate(self.sums)}
 
 
