@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steepest.core import shard
 from steepest.core.evaluate import _random_state, _set_random_state
 from steepest.core.part import Oracle
+from steepest.engine import shard
 
 __all__ = ["AsksAgain"]
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 import steepest
-from steepest.core import lift, rule
-from steepest.core.build import build
+from steepest.engine import lift, trace
+from steepest.engine.build import build
 from tests.contract.case import Case
 from tests.contract.law import different, frozen, law, one_gradient, same, tolerance
 from tests.contract.world import World, ask, start, walk
@@ -169,7 +169,7 @@ def nothing_is_compiled_twice(case: Case) -> None:
 
     def count(*args: Any) -> Any:
         traced.append(args)
-        return rule.trace(*args)
+        return trace.trace(*args)
 
     built = build.cache_info()
     with patch.object(lift, "trace", count):

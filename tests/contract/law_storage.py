@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import steepest
-from steepest.core import codec as codecs
-from steepest.core.native import CHUNK
-from steepest.core.pieces import PIECE
-from steepest.core.rule import Unprintable
+from steepest.engine import codec as codecs
+from steepest.engine.native import CHUNK
+from steepest.engine.pieces import PIECE
+from steepest.engine.trace import Unprintable
 from tests.contract.case import Case
 from tests.contract.law import different, finite, frozen, law, one_gradient, same, states, tolerance
 from tests.contract.world import Bowl, World, ask, start, walk
@@ -61,7 +61,7 @@ def a_compiler_is_not_needed(case: Case) -> None:
         with warnings.catch_warnings(), ExitStack() as stack:
             warnings.simplefilter("ignore")  # that it is slower, and that something was held back
             if missing:
-                stack.enter_context(patch("steepest.core.lift.Printed", _no_compiler))
+                stack.enter_context(patch("steepest.engine.lift.Printed", _no_compiler))
             walk(case, world, opt, 6)
             if not case.closure:
                 spoil(world, opt)

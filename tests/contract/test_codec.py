@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import steepest
-from steepest.core import codec
+from steepest.engine import codec
 
 KINDS = ("bf16", "q8s", "q8u")
 

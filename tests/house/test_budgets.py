@@ -17,7 +17,8 @@ SEAMS = ("point", "oracle", "channel", "chart", "direction", "stepsize", "geomet
 
 PART = 40  # lines of code of a class or function in the room of a seam
 FILE = 400  # lines of a file, prose included
-CORE = 2390  # lines of code of src/steepest/core; the plan said 1,000: docs/decisions.md says what the rest is
+CORE = 1500  # lines of code of src/steepest/core: docs/decisions.md says what they are
+ENGINE = 1150  # lines of code of src/steepest/engine: what reads and writes tensors, whatever the method
 
 WORDLESS = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -75,8 +76,9 @@ def test_a_file_is_read_in_one_sitting() -> None:
     assert long == {}, f"a file has at most {FILE} lines"
 
 
-def test_the_core_stays_small() -> None:
+@pytest.mark.parametrize(("room", "most"), [("core", CORE), ("engine", ENGINE)])
+def test_the_core_stays_small(room: str, most: int) -> None:
     """A method that makes the core grow has found a fault in the seams."""
-    found = {f.name: len(code_lines(f.read_text("utf-8"))) for f in sorted((SRC / "core").rglob("*.py"))}
-    assert found, "the core has moved"
-    assert sum(found.values()) <= CORE, f"{sum(found.values())} lines of code in the core: {found}"
+    found = {f.name: len(code_lines(f.read_text("utf-8"))) for f in sorted((SRC / room).rglob("*.py"))}
+    assert found, f"{room} has moved"
+    assert sum(found.values()) <= most, f"{sum(found.values())} lines of code in {room}: {found}"

@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 import steepest
-from steepest.core import shard
+from steepest.engine import shard
 from steepest.nn import LoRALinear, adapters, add_lora, pairs
 from tests.laws.common import tensor
 from tests.processes import leave

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from steepest.core import codec
 from steepest.core.part import State
+from steepest.engine import codec
 from tests.laws.common import few
 
 CPU = torch.device("cpu")

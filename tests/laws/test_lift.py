@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import steepest
-from steepest.core import rule as R
-from steepest.core.codec import create
-from steepest.core.lift import Eager, Printed, Spec, Table, make
-from steepest.core.pieces import Pieces, runnable
-from steepest.core.rule import Unprintable, total, trace
+from steepest.core.rule import total
+from steepest.engine import trace as R
+from steepest.engine.codec import create
+from steepest.engine.lift import Eager, Printed, Spec, Table, make
+from steepest.engine.pieces import Pieces, runnable
+from steepest.engine.trace import Unprintable, trace
 from tests.laws.common import few
 
 Space = SimpleNamespace
@@ -274,12 +275,12 @@ def test_random_rules_without_a_compiler(seed: int) -> None:
 @pytest.mark.parametrize("guarded", [False, True], ids=["calm", "guarded"])
 def test_threads_without_a_compiler(guarded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces shared out among threads leave the bits that one thread leaves, and torch's own threads as they were."""
-    monkeypatch.setattr("steepest.core.pieces.PIECE", 1 << 10)
+    monkeypatch.setattr("steepest.engine.pieces.PIECE", 1 << 10)
     x = torch.randn(20_011, generator=torch.Generator().manual_seed(0))
     if guarded:
         x[777] = torch.inf
     before, ends = torch.get_num_threads(), []
-    monkeypatch.setattr("steepest.core.lift.Printed", not_printed)
+    monkeypatch.setattr("steepest.engine.lift.Printed", not_printed)
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)

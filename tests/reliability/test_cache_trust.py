@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from steepest.core import build
-from steepest.core.rule import Unprintable
+from steepest.engine import build
+from steepest.engine.trace import Unprintable
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "getuid") or shutil.which(os.environ.get("CC", "cc").split()[0]) is None, reason="no C compiler"

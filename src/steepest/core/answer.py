@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from steepest.core import shard
 from steepest.core.evaluate import resharded
 from steepest.core.part import Point
 from steepest.core.run import Run
+from steepest.engine import shard
 
 if TYPE_CHECKING:
     from steepest.core.assembly import Assembly

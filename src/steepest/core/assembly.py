@@ -14,11 +14,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from steepest.core import shard
 from steepest.core.answer import lent, refuse
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
-from steepest.core.lift import KIND
 from steepest.core.part import (
     Channel,
     Chart,
@@ -33,6 +31,8 @@ from steepest.core.part import (
     described,
     nearest,
 )
+from steepest.engine import shard
+from steepest.engine.lift import KIND
 
 SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core import codec as codecs
-from steepest.core import shard
 from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
-from steepest.core.layout import is_dense, like_storage
-from steepest.core.lift import KIND, Reduce, Table
 from steepest.core.run import SPARSE
+from steepest.engine import codec as codecs
+from steepest.engine import shard
+from steepest.engine.layout import is_dense, like_storage
+from steepest.engine.lift import KIND, Reduce, Table
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer

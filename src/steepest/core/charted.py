@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from steepest.core import codec, shard
-from steepest.core.lift import Table
+from steepest.engine import codec, shard
+from steepest.engine.lift import Table
 
 if TYPE_CHECKING:
     from steepest.core.buckets import Bucket

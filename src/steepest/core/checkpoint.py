@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core import codec, shard
-from steepest.core.layout import flat, like_storage
+from steepest.engine import codec, shard
+from steepest.engine.layout import flat, like_storage
 
 if TYPE_CHECKING:
     from steepest.core.assembly import Assembly

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from steepest.core import shard
+from steepest.engine import shard
 
 Closure = Callable[[], Any]
 Step = TypeVar("Step", bound=Callable[..., Any])

@@ -18,16 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.core import codec as codecs
-from steepest.core import shard
 from steepest.core.answer import refuse
 from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
-from steepest.core.layout import like_storage
-from steepest.core.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
 from steepest.core.part import (
     Channel,
     Chart,
@@ -40,9 +36,14 @@ from steepest.core.part import (
     check_number,
     nearest,
 )
-from steepest.core.rule import STOPPED, Maps
+from steepest.core.rule import Maps
 from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
+from steepest.engine import codec as codecs
+from steepest.engine import shard
+from steepest.engine.layout import like_storage
+from steepest.engine.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
+from steepest.engine.trace import STOPPED
 
 NONFINITE = ("guard", "skip", "raise", "propagate")
 

@@ -19,11 +19,12 @@ import difflib
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
+
+from steepest.engine.state import State as State
 
 if TYPE_CHECKING:
     from steepest.core.evaluate import Evidence
@@ -31,21 +32,6 @@ if TYPE_CHECKING:
 
 Scalars = SimpleNamespace
 NewState = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class State:
-    """A tensor of the parameter's shape that is kept from step to step.
-
-    Args:
-        start: ``"zeros"``, or ``"x"`` for a copy of the parameter at its first step.
-        signed: whether values may be negative; the 8-bit codec spends the sign bit on range where they are not.
-        exact: keep in full precision whatever codec the user chose (a reference point such as x₀).
-    """
-
-    start: str = "zeros"
-    signed: bool = True
-    exact: bool = False
 
 
 def inside(value: float, interval: str) -> bool:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
-from steepest.core import shard
 from steepest.core.evaluate import Closure, Evaluator, Evidence
+from steepest.engine import shard
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from steepest.core import shard
 from steepest.core.evaluate import Counters, _random_state, _set_random_state
 from steepest.core.part import described
+from steepest.engine import shard
 from steepest.landscape.operator import Operator
 
 TWICE = (

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from steepest.core import shard
+from steepest.engine import shard
 
 M = TypeVar("M", bound=nn.Module)
 

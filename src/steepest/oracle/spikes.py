@@ -13,10 +13,10 @@ from statistics import median_low
 
 import torch
 
-from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Oracle, described
 from steepest.core.run import SPARSE, Run
+from steepest.engine import shard
 
 
 def length(run: Run, evidence: Evidence) -> float:

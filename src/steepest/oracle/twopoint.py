@@ -11,10 +11,10 @@ import hashlib
 import torch
 from torch import Tensor
 
-from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Oracle
 from steepest.core.run import Run
+from steepest.engine import shard
 
 
 class TwoPoint(Oracle):

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Point, State
 from steepest.core.run import Run
+from steepest.engine import shard
 
 
 def share(run: Run) -> float:

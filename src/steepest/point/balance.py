@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.run import Run
+from steepest.engine import shard
 
 Pairs = Iterable[Sequence[Any]]  # of two parameters, or of their places among all parameters
 

@@ -6,10 +6,10 @@ import math
 
 import torch
 
-from steepest.core import shard
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Point, State
 from steepest.core.run import Run
+from steepest.engine import shard
 from steepest.point.perturbed import Parts, away, mixed, owned, recall, remember
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.core import codec, shard
 from steepest.core.evaluate import Evidence
-from steepest.core.layout import flat, like_storage
 from steepest.core.part import NewState, Point, Scalars
 from steepest.core.run import Run
+from steepest.engine import codec, shard
+from steepest.engine.layout import flat, like_storage
 
 Parts = list[Tensor | None]  # one local tensor a parameter, None where it has no gradient
 

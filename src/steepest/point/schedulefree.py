@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.core import shard
 from steepest.core.part import NewState, Scalars
 from steepest.core.run import Run
+from steepest.engine import shard
 from steepest.point.average import Average
 
 

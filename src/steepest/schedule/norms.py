@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from steepest.core import shard
+from steepest.engine import shard
 
 
 @dataclass

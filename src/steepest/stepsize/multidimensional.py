@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from steepest.core import shard
 from steepest.core.part import LineSearch, Scalars, State
 from steepest.core.run import Run
+from steepest.engine import shard
 
 MOST = 100  # trials a step; the next step goes on with the set as it was left
 

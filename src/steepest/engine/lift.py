@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from steepest.core import codec, native
-from steepest.core.layout import flat, is_dense, like_storage, same_order
-from steepest.core.native import Native, Plan
-from steepest.core.pieces import PIECE, Pieces, runnable
-from steepest.core.rule import Program, Rule, Unprintable, trace
+from steepest.engine import codec, native
+from steepest.engine.layout import flat, is_dense, like_storage, same_order
+from steepest.engine.native import Native, Plan
+from steepest.engine.pieces import PIECE, Pieces, runnable
+from steepest.engine.trace import Program, Rule, Unprintable, trace
 
 LIFTS = ("auto", "native", "inductor", "eager")
 KIND = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}

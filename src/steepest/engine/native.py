@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from steepest.core.build import build
-from steepest.core.rule import TRUTH, Op, Program
+from steepest.engine.build import build
+from steepest.engine.trace import TRUTH, Op, Program
 
 C_TYPE = {"f32": "float", "f64": "double", "bf16": "uint16_t", "f16": "_Float16", "q8s": "uint8_t", "q8u": "uint8_t"}
 CHUNK = 4096  # elements; also in the printed code

@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from steepest.core.rule import Unprintable
+from steepest.engine.trace import Unprintable
 
 
 @functools.cache

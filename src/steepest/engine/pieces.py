@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core.layout import flat
-from steepest.core.rule import STOPPED, Op, Program
+from steepest.engine.layout import flat
+from steepest.engine.trace import STOPPED, Op, Program
 
 if TYPE_CHECKING:
-    from steepest.core.lift import Reduce, Spec, Table
+    from steepest.engine.lift import Reduce, Spec, Table
 
 #: elements of a piece: a handful of them fit the last cache, and starting the threads of an operation is small beside it
 PIECE = 1 << 18

@@ -18,8 +18,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from steepest.core.layout import flat, like_storage
-from steepest.core.part import State
+from steepest.engine.layout import flat, like_storage
+from steepest.engine.state import State
 
 BLOCK = 256
 CODECS = ("float32", "bfloat16", "int8")
