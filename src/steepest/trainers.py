@@ -13,14 +13,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from steepest.core.evaluate import _random_state, _set_random_state
 from steepest.core.part import Oracle
+from steepest.core.replay import Buffers, Streams
 from steepest.engine import shard
 
 __all__ = ["AsksAgain"]
@@ -33,7 +34,7 @@ class Asked:
     model: nn.Module
     given: tuple[Any, ...]
     named: dict[str, Any]
-    random: list[Any]
+    random: Callable[[], None]  # puts the streams back
     loss: Tensor
 
 
@@ -80,7 +81,7 @@ class AsksAgain:
         """As the Trainer's, and remembered."""
         if self._steps is not self.optimizer:
             self._prepare()
-        random = _random_state()
+        random = self._random()
         try:
             with self._silent() if self._forward_only() else contextlib.nullcontext():
                 loss: Tensor = super().training_step(model, *given, **named)  # type: ignore[misc]
@@ -110,6 +111,11 @@ class AsksAgain:
     def _own(self) -> Any:
         """The optimizer inside accelerate's."""
         return getattr(self.optimizer, "optimizer", self.optimizer)
+
+    def _random(self) -> Callable[[], None]:
+        """Puts the random streams back to where they stand now."""
+        streams = Streams(p for group in self.optimizer.param_groups for p in group["params"])
+        return partial(streams.put, streams.state())
 
     def _forward_only(self) -> bool:
         oracle = getattr(self._own(), "oracle", None)
@@ -146,14 +152,16 @@ class AsksAgain:
 
     def _again(self) -> Tensor:
         """All micro-batches once more, clipped as the Trainer clips; random streams and statistics as they were."""
-        model, losses, random = self._asked[0].model, [], _random_state()
+        model, losses = self._asked[0].model, list[Tensor]()
         with contextlib.ExitStack() as around:
-            around.callback(_set_random_state, random)
-            around.enter_context(_norms_kept(model))
-            if not torch.is_grad_enabled():
+            around.callback(self._random())
+            around.callback(Buffers(model.modules()).put)  # the first question has moved them
+            if torch.is_grad_enabled():
+                self._own().zero_grad()  # the first answer's gradient may be there
+            else:
                 around.enter_context(self._silent())
             for asked in self._asked:
-                _set_random_state(asked.random)
+                asked.random()
                 with contextlib.nullcontext() if asked is self._asked[-1] else self.accelerator.no_sync(model=model):
                     losses.append(super().training_step(model, *asked.given, **asked.named))  # type: ignore[misc]
         if torch.is_grad_enabled() and self.args.max_grad_norm:
@@ -180,16 +188,3 @@ def _version(p: Tensor) -> int:
     """How often p was written in place."""
     with torch.no_grad():
         return shard.local(p)._version
-
-
-@contextlib.contextmanager
-def _norms_kept(model: nn.Module) -> Iterator[None]:
-    """Running statistics as they were: the first question has moved them."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
-    kept = [(b, b.clone()) for m in norms for b in m.buffers(recurse=False)]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, before in kept:
-                buffer.copy_(before)

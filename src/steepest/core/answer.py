@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from steepest.core.evaluate import resharded
 from steepest.core.part import Point
+from steepest.core.replay import Scope, resharded
 from steepest.core.run import Run
 from steepest.engine import shard
 
@@ -25,19 +25,21 @@ def lent(opt: Optimizer) -> Iterator[None]:
         raise TypeError(f"{type(opt).__name__} keeps no average of its weights: give it point=steepest.point.Average()")
     refuse(opt, "averaged()")
     run = Run(opt, None, None)
-    x = run.save()
-    with resharded(run.params):
+    kept = [p for p in run.params if p in opt.state]
+    x = [shard.local(p).clone() for p in kept]
+    modules = Scope.of(opt).reached(run.params)[0] if any(map(shard.is_sharded, run.params)) else []
+    with resharded(modules):
         opt._lent = True
         try:
             with torch.no_grad():
-                for p in run.params:
-                    if p in opt.state:
-                        shard.local(p).copy_(shard.local(opt.point.answer(p, opt.state[p])))
+                for p in kept:
+                    shard.local(p).copy_(shard.local(opt.point.answer(p, opt.state[p])))
             yield
         finally:
             opt._lent = False
             with torch.no_grad():
-                run.restore(x)
+                for p, before in zip(kept, x, strict=True):
+                    shard.local(p).copy_(before)
 
 
 def refuse(opt: Assembly, what: str) -> None:

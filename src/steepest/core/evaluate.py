@@ -5,9 +5,10 @@ calls backward.  A closure in torch's own style, which calls ``zero_grad`` and `
 ones), is recognised by the gradients it leaves behind; its first answer is added to gradients that are there, as torch
 has it.  However many questions a step asks:
 
-* random numbers (dropout) are the same in each of them, and the stream moves on as after one;
+* random numbers are the same in each of them, and the streams move on as after one: torch's, numpy's and Python's, and
+  generators that the closure reaches by its variables (see :mod:`steepest.core.replay`);
 * the closure sees the caller's autocast, the weights as they are now, and the step's own arithmetic no autocast at all;
-* batch normalisation's running statistics change once, at the first question;
+* running statistics, and other buffers of the modules that it reaches, change once, at the first question;
 * every forward and every backward is counted.
 """
 
@@ -17,12 +18,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
+from steepest.core.replay import Buffers, Scope, Streams, resharded
 from steepest.engine import shard
 
 Closure = Callable[[], Any]
@@ -76,64 +78,115 @@ class Evaluator:
         TypeError: the closure does not return a scalar.
     """
 
-    def __init__(self, params: list[Tensor], closure: Closure | None, counters: Counters, scaler: Any = None) -> None:
+    def __init__(self, params: list[Tensor], closure: Closure | None, counters: Counters, scaler: Any = None,
+                 scope: Scope | None = None) -> None:  # fmt: skip
         self.params, self.closure, self.counters, self.scaler = params, closure, counters, scaler
+        self.scope = scope  # None: a method of one question
         self.calls_backward: bool | None = None  # not known before the first question
+        self.hint: bool | None = None  # what it was in an earlier step
         self.unscale: Callable[[bool], None] = lambda counts: None
         self.added = False  # the first answer was added to older gradients, of which the closure knows nothing
+        self._in_place = True  # the closure may write into the gradients that it finds
         self._before: list[Any] = []
         self._after: list[Any] = []
-        self._norms: dict[nn.Module, list[Tensor]] = {}
+        self._buffers: Buffers | None = None
+
+    @cached_property
+    def _reached(self) -> tuple[list[nn.Module], list[Any]]:
+        return ([], []) if self.scope is None else self.scope.reached(self.params, self.closure)
+
+    @cached_property
+    def _streams(self) -> Streams:
+        return Streams(self.params, self._reached[1])
 
     def gradient(self) -> Tensor:
         """The loss, its gradient left in ``p.grad``."""
-        if self._before or self.calls_backward is False:
+        first = not self._before
+        if not first:
             self._clear()
         before = [(p.grad, _version(p.grad)) for p in self.params]
         with torch.enable_grad(), self._question():
-            loss = self._call()
-            written = [p.grad is not None and (p.grad is not g or _version(g) != v)
-                       for p, (g, v) in zip(self.params, before, strict=True)]  # fmt: skip
+            with self._watched() if first else contextlib.nullcontext([]) as old:
+                loss = self._call()
+            written = self._written(before)
             if any(written):
                 self.calls_backward = True
-                self.added = any(w and p.grad is g for p, w, (g, _) in zip(self.params, written, before, strict=True))
+                same = [w and p.grad is g for p, w, (g, _) in zip(self.params, written, before, strict=True)]
+                if first:
+                    self._in_place = any(same)
+                    self.added = any(s and o for s, o in zip(same, old, strict=True)) if old else any(same)
             elif loss.requires_grad:
                 self._clear()
                 self.calls_backward = False
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+            elif self.hint is False:
+                self._clear()  # a loss without gradient, by a closure that leaves the clearing to us
+            loss = loss.detach().clone()  # the closure may use the same memory each time
         self.counters.forwards += 1
         self.counters.backwards += 1
         self.unscale(True)
-        return loss.detach()
+        return loss
 
     def loss(self) -> float:
         """The loss alone, at the price of a forward pass."""
         kept = [p.grad for p in self.params]
         self._clear()  # a closure in torch's style may zero or add to gradients in place
+        backward = self.hint if self.calls_backward is None else self.calls_backward
         try:
-            if not self.calls_backward or getattr(self.closure, "may_skip_backward", False):
+            if not backward or getattr(self.closure, "may_skip_backward", False):
                 try:
-                    with torch.no_grad(), resharded(self.params), self._question():
+                    with torch.no_grad(), resharded(self._reached[0]), self._question():
                         value = float(self._call())
                     self.counters.forwards += 1
                     return value
                 except RuntimeError as error:
                     if "does not require grad" not in str(error):
                         raise
+            before = [(p.grad, _version(p.grad)) for p in self.params]
             with torch.enable_grad(), self._question():
                 value = float(self._call().detach())
-            self.calls_backward = True
+            self.calls_backward = any(self._written(before))
             self.counters.forwards += 1
-            self.counters.backwards += 1
-            self.unscale(False)
+            if self.calls_backward:
+                self.counters.backwards += 1
+                self.unscale(False)
             return value
         finally:
             for p, g in zip(self.params, kept, strict=True):
                 p.grad = g
 
     def _clear(self) -> None:
+        """No gradients; zeros instead of older ones for a closure that writes into them."""
+        zeros = self.calls_backward is not False and self._in_place
         for p in self.params:
-            p.grad = None
+            p.grad = torch.zeros_like(p.grad) if zeros and p.grad is not None else None
+
+    def _written(self, before: list[tuple[Tensor | None, int]]) -> list[bool]:
+        return [p.grad is not None and (p.grad is not g or _version(p.grad) != v)
+                for p, (g, v) in zip(self.params, before, strict=True)]  # fmt: skip
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[list[bool]]:
+        """Whether an older gradient is there, and not zero, when the closure's first backward reaches the parameters.
+
+        Without an answer (nothing arrived, or sharded parameters, which autograd does not know) the list is empty.
+        """
+        old: list[bool] = []
+        before = [p.grad for p in self.params]
+
+        def look(_: Tensor) -> None:
+            if not old:
+                old.extend(p.grad is not None and p.grad is g and bool(g.any())
+                           for p, g in zip(self.params, before, strict=True))  # fmt: skip
+
+        watched = [p for p, g in zip(self.params, before, strict=True) if g is not None and p.requires_grad]
+        asks = self.scope is not None and not any(map(shard.is_sharded, watched))
+        handles = [p.register_hook(look) for p in watched] if asks else []
+        try:
+            yield old
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _call(self) -> Tensor:
         if self.closure is None:
@@ -147,62 +200,31 @@ class Evaluator:
 
     @contextlib.contextmanager
     def _question(self) -> Iterator[None]:
-        """Replay random numbers from the second question on; keep norm statistics as the first question left them."""
+        """Replay random numbers from the second question on; keep buffers as the first question left them."""
         first = not self._before
         if first:
-            self._before = _random_state()
+            self._before = self._streams.state()
         elif self.added:
             raise RuntimeError("the closure added to gradients of an earlier call, and this method asks for all of them "
                                "again: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
         else:
-            _set_random_state(self._before)
-        handle = register_module_forward_pre_hook(self._remember)
+            self._streams.put(self._before)
+        if self._buffers is None and not (first and torch.is_grad_enabled()):  # without gradients, it may be asked anew
+            self._buffers = Buffers(self._reached[0], self.scope)
         answered = False
         try:
             yield
             answered = True
         finally:
-            handle.remove()
             if first and answered:
-                self._after = _random_state()
+                self._after = self._streams.state()
             else:  # not the first, or no question at all: leave no trace
-                for module, buffers in self._norms.items():
-                    for buffer, kept in zip(module.buffers(recurse=False), buffers, strict=True):
-                        buffer.copy_(kept)
-                _set_random_state(self._before if first else self._after)
+                if self._buffers is not None:
+                    self._buffers.put()
+                self._streams.put(self._before if first else self._after)
                 self._before = [] if first else self._before
-            self._norms.clear()
-
-    def _remember(self, module: nn.Module, _: Any) -> None:
-        if isinstance(module, nn.modules.batchnorm._NormBase) and module.training and module not in self._norms:
-            self._norms[module] = [b.clone() for b in module.buffers(recurse=False)]
-
-
-@contextlib.contextmanager
-def resharded(params: list[Tensor]) -> Iterator[None]:
-    """FSDP leaves its root gathered after a forward without a backward, and would use those weights again."""
-    if not any(map(shard.is_sharded, params)):
-        yield
-        return
-    seen: dict[nn.Module, None] = {}
-
-    def drop(module: nn.Module) -> None:
-        reshard = getattr(module, "reshard", None)
-        if callable(reshard):
-            reshard()
-
-    def meet(module: nn.Module, _: Any) -> None:
-        if module not in seen:  # gathered before the weights were changed, perhaps
-            seen[module] = None
-            drop(module)
-
-    handle = register_module_forward_pre_hook(meet)
-    try:
-        yield
-    finally:
-        handle.remove()
-        for module in seen:
-            drop(module)
+            if first:
+                self._buffers = None
 
 
 @contextlib.contextmanager
@@ -216,33 +238,24 @@ def casting(kinds: dict[str, torch.dtype | None]) -> Iterator[None]:
 
 
 def in_full(step: Step) -> Step:
-    """A step without gradients, and without autocast where it was called in one; the closure keeps the latter."""
+    """A step without gradients, and without autocast where it was called in one; the closure keeps the latter.
+
+    Under ``torch.compile`` it is one break of the graph, as the steps of torch's optimizers with hooks are; models that
+    are compiled themselves stay so in the closure.  A ``GradScaler`` that is disabled is none.
+    """
 
     @functools.wraps(step)
-    def stepping(self: Any, closure: Any = None, **named: Any) -> Any:
+    def stepping(self: Any, closure: Any = None, *, scaler: Any = None, **named: Any) -> Any:
+        if scaler is not None and scaler.is_enabled():
+            named["scaler"] = scaler
         kinds = {k: torch.get_autocast_dtype(k) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k)}
         if not kinds:
             return step(self, closure, **named)
         with casting(dict.fromkeys(kinds)):
             return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
 
-    return torch.no_grad()(stepping)  # type: ignore[return-value]
+    return torch._disable_dynamo(torch.no_grad()(stepping))  # type: ignore[return-value]
 
 
 def _version(g: Tensor | None) -> int:
     return -1 if g is None else shard.local(g)._version
-
-
-def _random_state() -> list[Any]:
-    """Where torch's random streams stand, on this machine and on its present GPU."""
-    state: list[Any] = [torch.get_rng_state()]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state.append(torch.cuda.get_rng_state())
-    return state
-
-
-def _set_random_state(state: list[Any]) -> None:
-    """Put them back."""
-    torch.set_rng_state(state[0])
-    if len(state) > 1:
-        torch.cuda.set_rng_state(state[1])

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
 from steepest.core.evaluate import Closure, Evaluator, Evidence
+from steepest.core.replay import Scope
 from steepest.engine import shard
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Run:
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler)
-        evaluator.calls_backward = self.opt._closure_calls_backward
+        scope = Scope.of(self.opt) if self.opt._asks else None
+        evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler, scope)
+        evaluator.hint = self.opt._closure_calls_backward
         if self.scaler is not None:
             evaluator.unscale = self._unscale
         return evaluator
@@ -114,13 +116,14 @@ class Run:
         return state
 
     def save(self) -> list[Tensor]:
-        """A copy of the weights (local shards)."""
-        return [shard.local(p).clone() for p in self.params]
+        """A copy of the weights (local shards); frozen ones are not copied, and stand for themselves."""
+        return [shard.local(p).clone() if moves(p) else shard.local(p) for p in self.params]
 
     def restore(self, saved: Iterable[Tensor]) -> None:
         """Put the weights back, to the bit."""
         for p, x in zip(self.params, saved, strict=True):
-            shard.local(p).copy_(x)
+            if x.data_ptr() != (here := shard.local(p)).data_ptr():
+                here.copy_(x)
 
     def shift(self, by: Iterable[Tensor | None]) -> None:
         """Add to the weights in place."""
@@ -147,14 +150,14 @@ class Run:
 
     def snapshot(self) -> Callable[[], None]:
         """Remember weights, state and counts; the answer puts them back, to the bit."""
-        x, opt = self.save(), self.opt
+        x, opt, params = self.save(), self.opt, [*filter(moves, self.params)]
         state = {p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in opt.state[p].items()}
-                 for p in self.params if p in opt.state}  # fmt: skip
+                 for p in params if p in opt.state}  # fmt: skip
         shared = [{n: group[n] for n in ("t", *opt.step_size.memory) if n in group} for group in opt.param_groups]
 
         def undo() -> None:
             self.restore(x)
-            for p in self.params:
+            for p in params:
                 if p in state:
                     opt.state[p] = state[p]
                 else:
@@ -169,6 +172,11 @@ class Run:
 def no_trial(_: float) -> float:
     """What ``run.trial`` is outside a line search."""
     raise RuntimeError("trial moves exist only inside a line search")
+
+
+def moves(p: Tensor) -> bool:
+    """Whether a step may change p: it can have a gradient, or was given one by hand; others are frozen."""
+    return p.requires_grad or p.grad is not None
 
 
 def _dot32(u: Tensor, v: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from steepest.core.evaluate import Counters, _random_state, _set_random_state
+from steepest.core.evaluate import Counters
 from steepest.core.part import described
+from steepest.core.replay import random_state, set_random_state
 from steepest.engine import shard
 from steepest.landscape.operator import Operator
 
@@ -97,7 +98,7 @@ class Loss:
             self.dtype = torch.promote_types(self.dtype, p.dtype)
         self.device = self.params[0].device
         self._asked = None if self.model is None else _Asked(self.model, closure)
-        self._random = _random_state()
+        self._random = random_state()
 
     def _check(self) -> None:
         if not self.params:
@@ -239,8 +240,8 @@ class Loss:
     @contextlib.contextmanager
     def _question(self, random: list[Any] | None = None, after: list[Any] | None = None) -> Iterator[None]:
         """Replayed random numbers, gradients put aside, kernels that can be differentiated twice."""
-        before, grads = _random_state(), [p.grad if p.is_leaf else None for p in self.params]
-        _set_random_state(self._random if random is None else random)
+        before, grads = random_state(), [p.grad if p.is_leaf else None for p in self.params]
+        set_random_state(self._random if random is None else random)
         for p, g in zip(self.params, grads, strict=True):
             if g is not None:
                 p.grad = None
@@ -249,8 +250,8 @@ class Loss:
                 yield
         finally:
             if after is not None:
-                after[:] = _random_state()
-            _set_random_state(before)
+                after[:] = random_state()
+            set_random_state(before)
             for p, g in zip(self.params, grads, strict=True):
                 if p.is_leaf:
                     p.grad = g

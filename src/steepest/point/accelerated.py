@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Point, State
-from steepest.core.run import Run
+from steepest.core.run import Run, moves
 from steepest.engine import shard
 
 
@@ -46,7 +46,7 @@ class UniXGrad(Point):
     def ask(self, run: Run) -> Evidence:
         """Both questions and both moves; what had no gradient stays."""
         weight, undo, xhat, state = share(run), run.snapshot(), run.save(), run.opt.state
-        known = {p: state[p]["step"] for p in run.params if p in state}
+        known = {p: state[p]["step"] for p in run.params if p in state and moves(p)}
         try:
             for p in known:
                 y = shard.local(state[p]["y"])
@@ -65,7 +65,7 @@ class UniXGrad(Point):
             if not run.move(there):
                 undo()
                 return there
-            for p in run.params:
+            for p in filter(moves, run.params):
                 if p in state:
                     shard.local(state[p]["y"]).copy_(shard.local(p))
             run.restore(xhat)
@@ -77,7 +77,7 @@ class UniXGrad(Point):
     @staticmethod
     def walk_from_y(run: Run) -> None:
         """Put y into the weights."""
-        for p in run.params:
+        for p in filter(moves, run.params):
             if p in run.opt.state:
                 shard.local(p).copy_(shard.local(run.opt.state[p]["y"]))
 

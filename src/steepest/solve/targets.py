@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steepest.core.evaluate import _random_state, _set_random_state
 from steepest.core.optimizer import Optimizer
 from steepest.core.part import check_number
+from steepest.core.replay import random_state, set_random_state
 from steepest.solve.result import Result
 from steepest.stepsize import SLS
 
@@ -149,7 +149,7 @@ class Surrogate:
 
     def __init__(self, sso: SSO, inputs: Any, rest: tuple[Any, ...]) -> None:
         self.model, self.inner, self.counts, self.inputs = sso.model, sso.inner, sso.counts, inputs
-        self.random = _random_state()
+        self.random = random_state()
         with torch.no_grad():
             z = self.model(inputs)
         if not isinstance(z, Tensor) or z.dim() == 0:
@@ -186,12 +186,12 @@ class Surrogate:
 
     def outputs(self) -> Tensor:
         """f, with the random numbers of the first question, and without touching the statistics of norms."""
-        now, copies = _random_state(), {name: b.clone() for name, b in self.model.named_buffers()}
-        _set_random_state(self.random)
+        now, copies = random_state(), {name: b.clone() for name, b in self.model.named_buffers()}
+        set_random_state(self.random)
         try:
             found: Tensor = torch.func.functional_call(self.model, copies, (self.inputs,)) if copies else self.model(
                 self.inputs)  # fmt: skip
         finally:
-            _set_random_state(now)
+            set_random_state(now)
         self.counts["forwards"] += 1
         return found
