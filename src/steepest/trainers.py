@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.core.part import Oracle
-from steepest.core.replay import Buffers, Streams
+from steepest.core.replay import Buffers, Scope, Streams
 from steepest.engine import shard
 
 __all__ = ["AsksAgain"]
@@ -155,7 +155,7 @@ class AsksAgain:
         model, losses = self._asked[0].model, list[Tensor]()
         with contextlib.ExitStack() as around:
             around.callback(self._random())
-            around.callback(Buffers(model.modules()).put)  # the first question has moved them
+            around.callback(Buffers(model.modules(), Scope.of(self._own())).put)  # the first question has moved them
             if torch.is_grad_enabled():
                 self._own().zero_grad()  # the first answer's gradient may be there
             else:

@@ -89,7 +89,18 @@ def dropout_is_replayed_and_norms_count_once(case: Case, style: str) -> None:
     assert not all(torch.equal(mask, firsts[0]) for mask in firsts)
 
 
-@law("none", "zero")
+def _zero(style: str, world: World, opt: Any) -> None:
+    """Gradients away, in one of the ways people have."""
+    if style in ("none", "zero"):
+        opt.zero_grad(set_to_none=style == "none")
+    elif style == "model":
+        world.model.zero_grad(set_to_none=False)
+    for p in world.params() if style in ("hand", "data") else ():
+        if p.grad is not None:
+            (p.grad if style == "hand" else p.grad.data).zero_()
+
+
+@law("none", "zero", "model", "hand", "data")
 def a_closure_may_call_backward_itself(case: Case, style: str) -> None:
     """torch's own closures, with ``zero_grad`` and ``backward`` inside, go where plain ones go."""
     plain, ours = start(case)
@@ -99,7 +110,7 @@ def a_closure_may_call_backward_itself(case: Case, style: str) -> None:
     for t in range(5):
 
         def closure(t: int = t) -> Tensor:
-            opt.zero_grad(set_to_none=style == "none")
+            _zero(style, world, opt)
             loss = world.loss(t)
             loss.backward()
             return loss
@@ -183,13 +194,21 @@ def a_closure_is_not_needed(case: Case) -> None:
     same(first.weights(), second.weights())
 
 
-@law()
-def the_loss_comes_back(case: Case) -> None:
-    """``step(closure)`` returns the loss where the step began, without its graph."""
+@law("new", "one_buffer")
+def the_loss_comes_back(case: Case, style: str) -> None:
+    """``step(closure)`` returns the loss where the step began, without its graph, also from one buffer for all answers."""
     world, opt = start(case)
+    buffer = torch.zeros(())
+
+    def in_buffer(t: int) -> Tensor:
+        loss = world.loss(t)
+        opt.zero_grad()
+        loss.backward()
+        return buffer.copy_(loss.detach())
+
     for t in range(3):
         expected = world.loss(t).detach()
-        found = opt.step(partial(world.loss, t))
+        found = opt.step(partial(world.loss if style == "new" else in_buffer, t))
         assert not found.requires_grad
         same(found.float().reshape(()), expected, loose=tolerance(case, "the_loss_comes_back"))
 

@@ -57,7 +57,7 @@ BROKEN: dict[str, tuple[Callable[..., Any], str]] = {
     "a_closure_adds_to_what_is_there": (S.Honest, ""),
     "autocast_is_the_closures": (S.MultipliesShort, ""),
     "a_closure_is_not_needed": (S.AddsUp, ""),
-    "the_loss_comes_back": (S.ReturnsLater, ""),
+    "the_loss_comes_back": (S.ReturnsLater, "new"),
     "a_closure_without_a_loss_is_named": (S.TakesNone, ""),
     "a_closure_that_raises_changes_nothing": (S.LeavesPerturbed, "2"),
     "every_question_is_counted": (S.AsksAgain, "own_backward"),

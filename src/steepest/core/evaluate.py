@@ -209,7 +209,8 @@ class Evaluator:
                                "again: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
         else:
             self._streams.put(self._before)
-        if self._buffers is None and not (first and torch.is_grad_enabled()):  # without gradients, it may be asked anew
+        # a first question without gradients may be asked anew, with them
+        if self._buffers is None and self.scope is not None and not (first and torch.is_grad_enabled()):
             self._buffers = Buffers(self._reached[0], self.scope)
         answered = False
         try:

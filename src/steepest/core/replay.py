@@ -119,12 +119,14 @@ def reached(closure: Any, roots: Iterable[nn.Module] = ()) -> tuple[list[nn.Modu
 
 
 def _inside(module: nn.Module, seen: dict[Any, Any]) -> Iterator[Any]:
-    """A module's children, its own generators, modules in its own lists, and the function that runs it."""
-    yield from module.children()
+    """A module's children, and for a class of the user's what it holds by itself and the function that runs it."""
+    kind = type(module)
+    yield from module._modules.values()
+    if _foreign(kind):
+        return
     kinds = (nn.Module, list, tuple, dict, *GENERATORS)
     yield from [v for n, v in vars(module).items() if n not in _OWN and issubclass(type(v), kinds)]
-    kind = type(module)
-    if id(kind) not in seen and not _foreign(kind):
+    if id(kind) not in seen:
         seen[id(kind)] = kind
         yield MethodType(kind.forward, module)
 
@@ -134,12 +136,13 @@ def _behind(thing: Any, kind: type) -> Iterable[Any]:
     if kind is FunctionType:
         return () if _foreign(thing) else _variables(thing, None)
     if kind is MethodType:
-        rest = _variables(thing.__func__, thing.__self__) if type(thing.__func__) is FunctionType else ()
-        return () if _foreign(thing.__func__) else (thing.__self__, *rest)
+        own = type(thing.__func__) is FunctionType and not _foreign(thing.__func__)
+        return thing.__self__, *(_variables(thing.__func__, thing.__self__) if own else ())
     if kind is BuiltinMethodType:
         return () if issubclass(type(thing.__self__), ModuleType) else (thing.__self__,)
     if kind is functools.partial:
-        return thing.func, thing.args, thing.keywords, vars(thing)
+        bound = [MethodType(thing.func, thing.args[0])] if thing.args and type(thing.func) is FunctionType else []
+        return thing.func, *bound, *thing.args, *thing.keywords.values(), vars(thing)
     if issubclass(kind, (list, tuple, set, frozenset, dict, deque)):
         return [] if len(thing) > LARGEST else [*thing.values()] if issubclass(kind, dict) else [*thing]
     if hasattr(kind, "__next__") or (_foreign(kind) and not kind.__module__.startswith("torch.utils.data")):
@@ -269,11 +272,11 @@ class Buffers:
 
     Args:
         modules: whose buffers.
-        scope: remembers which of them change; without it, all are copied.
+        scope: remembers which of them change.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], scope: Scope | None = None) -> None:
-        self.scope = Scope() if scope is None else scope
+    def __init__(self, modules: Iterable[nn.Module], scope: Scope) -> None:
+        self.scope = scope
         theirs = self.scope.elsewhere()
         self.kept: list[tuple[nn.Module, str, Tensor, Tensor | None, int]] = []
         self.new: list[nn.Module] = []
@@ -300,21 +303,15 @@ class Buffers:
         for m, name, b, copy, version in self.kept:
             if theirs and any(id(p) in theirs for p in _parameters(m)):
                 continue  # another thread has begun to train it
-            there = m._buffers.get(name)
+            there = m._buffers[name] if name in m._buffers else None  # noqa: SIM401 -- a ScriptModule's have no get
             moved = there is not b or _version(b) != version
-            if moved and copy is None:
-                changed.setdefault(m, set()).add(name)  # too late for this time
-                continue
-            if there is not b:
+            if there is not b and copy is not None:
                 m._buffers[name] = b
-            if copy is None:
-                continue
-            silent = m.training and _is_statistic(m, name)
-            if m in changed and not (moved or silent):
-                moved = not torch.equal(shard.local(b), copy)
-            if moved and m in changed:
-                changed[m].add(name)
-            if moved or silent:
+            if m in changed and copy is not None:  # kernels may write without a word
+                moved = moved or not torch.equal(shard.local(b), copy)
+            if moved and (m in changed or copy is None):
+                changed.setdefault(m, set()).add(name)
+            if copy is not None and (moved or m not in changed):
                 back.append((shard.local(b), copy))
         if back:
             torch._foreach_copy_([b for b, _ in back], [copy for _, copy in back])
