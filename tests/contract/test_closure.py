@@ -112,7 +112,7 @@ def test_generators_are_found_behind_attributes_and_methods(style: str) -> None:
     if style == "lambda":
         closure = lambda: loop.loss()  # noqa: E731
     elif style == "partial":
-        closure = functools.partial(Loop.loss, loop)  # type: ignore[assignment]
+        closure = functools.partial(Loop.loss, loop)
     elif style == "attribute":  # what it does not lead to can be given to it
         hidden = functools.partial(next, kept)
         generator = hidden()["g"]
@@ -146,7 +146,7 @@ def test_the_search_ends() -> None:
     """Circles, functions that name themselves, long lists, empty cells, proxies and modules of Python."""
 
     class Proxy:
-        @property
+        @property  # type: ignore[misc]
         def __class__(self) -> Any:
             raise RuntimeError("outside of context")
 
@@ -199,7 +199,7 @@ WHERE: dict[str, Callable[[], Any]] = {
     "scripted": lambda: _of(m := torch.jit.script(small()), m[0]),
     "functional": _functional,
     "a teacher": _teacher,
-    "outside of the optimizer": lambda: (m := small())[:0] or (m[0], [*m[1].parameters()], square(m)),
+    "outside of the optimizer": lambda: ((m := small())[0], [*m[1].parameters()], square(m)),
 }
 
 
@@ -223,6 +223,11 @@ def test_statistics_change_once_a_step(name: str, where: str) -> None:
 class Own(nn.Module):
     """Statistics of one's own: replaced, written in place, and written by a kernel that moves no version."""
 
+    replaced: Tensor
+    written: Tensor
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.line, self.instance = nn.Linear(3, 3), nn.InstanceNorm1d(6, track_running_stats=True)
@@ -234,8 +239,8 @@ class Own(nn.Module):
         h = self.line(x)
         self.replaced = 0.9 * self.replaced + 0.1 * h.detach().mean(0)
         self.written.lerp_(h.detach().mean(0), 0.1)
-        h = nn.functional.batch_norm(h, self.mean, self.spread, training=True)  # type: ignore[arg-type]
-        return self.instance(h.expand(1, 6, 3))  # type: ignore[no-any-return]
+        h = nn.functional.batch_norm(h, self.mean, self.spread, training=True)
+        return self.instance(h.expand(1, 6, 3))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # torch.compiler.disable, which would load the compiler at import
 
 from steepest.core.replay import Buffers, Scope, Streams, resharded
 from steepest.engine import shard
@@ -106,7 +107,7 @@ class Evaluator:
             self._clear()
         before = [(p.grad, _version(p.grad)) for p in self.params]
         with torch.enable_grad(), self._question():
-            with self._watched() if first else contextlib.nullcontext([]) as old:
+            with self._watched(first) as old:
                 loss = self._call()
             written = self._written(before)
             if any(written):
@@ -166,7 +167,7 @@ class Evaluator:
                 for p, (g, v) in zip(self.params, before, strict=True)]  # fmt: skip
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[list[bool]]:
+    def _watched(self, first: bool) -> Iterator[list[bool]]:
         """Whether an older gradient is there, and not zero, when the closure's first backward reaches the parameters.
 
         Without an answer (nothing arrived, or sharded parameters, which autograd does not know) the list is empty.
@@ -180,7 +181,7 @@ class Evaluator:
                            for p, g in zip(self.params, before, strict=True))  # fmt: skip
 
         watched = [p for p, g in zip(self.params, before, strict=True) if g is not None and p.requires_grad]
-        asks = self.scope is not None and not any(map(shard.is_sharded, watched))
+        asks = first and self.scope is not None and not any(map(shard.is_sharded, watched))
         handles = [p.register_hook(look) for p in watched] if asks else []
         try:
             yield old
@@ -255,7 +256,7 @@ def in_full(step: Step) -> Step:
         with casting(dict.fromkeys(kinds)):
             return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
 
-    return torch._disable_dynamo(torch.no_grad()(stepping))  # type: ignore[return-value]
+    return _disable_dynamo(torch.no_grad()(stepping))  # type: ignore[return-value]
 
 
 def _version(g: Tensor | None) -> int:

@@ -141,8 +141,14 @@ def _behind(thing: Any, kind: type) -> Iterable[Any]:
     if kind is BuiltinMethodType:
         return () if issubclass(type(thing.__self__), ModuleType) else (thing.__self__,)
     if kind is functools.partial:
-        bound = [MethodType(thing.func, thing.args[0])] if thing.args and type(thing.func) is FunctionType else []
-        return thing.func, *bound, *thing.args, *thing.keywords.values(), vars(thing)
+        known = thing.args and thing.args[0] is not None and type(thing.func) is FunctionType
+        return (
+            thing.func,
+            *([MethodType(thing.func, thing.args[0])] if known else []),
+            *thing.args,
+            *thing.keywords.values(),
+            vars(thing),
+        )
     if issubclass(kind, (list, tuple, set, frozenset, dict, deque)):
         return [] if len(thing) > LARGEST else [*thing.values()] if issubclass(kind, dict) else [*thing]
     if hasattr(kind, "__next__") or (_foreign(kind) and not kind.__module__.startswith("torch.utils.data")):
