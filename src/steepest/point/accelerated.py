@@ -34,8 +34,8 @@ class UniXGrad(Point):
     Source: Kavis, Levy, Bach & Cevher 2019, arXiv:1910.13857, in the form of Kreisler et al. 2024, arXiv:2404.00666,
     Algorithm 1.
 
-    Note: the theory wants another batch for each question.  A closure that draws its batch itself gives it two; one that
-    always uses the same makes ‖g - m‖ blind to the noise, and steps too long for it.  The loss that ``step`` returns is
+    Note: the theory wants another batch for each question.  A closure that calls ``next`` on its batches gives it two; one
+    that always uses the same makes ‖g - m‖ blind to the noise, and steps too long for it.  The loss that ``step`` returns is
     the one at ẑ.
     """
 
