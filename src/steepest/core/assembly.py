@@ -17,6 +17,7 @@ import torch
 from steepest.core.answer import lent, refuse
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
+from steepest.core.given import plain, several
 from steepest.core.part import (
     Channel,
     Chart,
@@ -176,10 +177,9 @@ class Assembly(torch.optim.Optimizer):
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f"{owner} must be a dict with 'params', got {type(param_group).__name__}")
         if "betas" in param_group:
-            betas = param_group["betas"]
-            count = len(self.defaults.get("betas", ()))
-            if not isinstance(betas, (tuple, list)) or len(betas) != count:
-                raise TypeError(f"{owner} has {count} betas, got {betas!r}")
+            betas, count = several(param_group["betas"]), len(self.defaults.get("betas", ()))
+            if betas is None or len(betas) != count:
+                raise TypeError(f"{owner} has {count} betas, got {param_group['betas']!r}")
         fixed = {n for part in self.parts() for n in part.structure} | set(OPTIONS) - {"maximize"}
         live = [n for n in self._intervals if not n.startswith("beta")] + ["betas", "maximize"]
         for name, value in unpack(param_group).items():
@@ -202,11 +202,18 @@ class Assembly(torch.optim.Optimizer):
             for name in self.step_size.memory:
                 param_group.setdefault(name, self.param_groups[0][name])
         super().add_param_group(param_group)
-        for p in self.param_groups[-1]["params"]:
-            if p.is_complex() or not p.is_floating_point() or shard.local(p).dtype not in KIND:
-                self.param_groups.pop()
-                mend = "; optimize it through torch.view_as_real" if p.is_complex() else ""
-                raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}{mend}")
+        try:
+            for p in self.param_groups[-1]["params"]:
+                if p.requires_grad or not isinstance(p, torch.nn.Parameter):
+                    trainable(p)
+        except TypeError:
+            self.param_groups.pop()
+            raise
+        for name, value in self.param_groups[-1].items():
+            if name in self._intervals or name == "betas":
+                self.param_groups[-1][name] = (
+                    tuple(map(plain, several(value) or ())) if name == "betas" else plain(value)
+                )
         self._clear()
 
     def _loss_sign(self) -> float:
@@ -247,6 +254,17 @@ def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
     if "betas" in group:
         out.update({f"beta{i}": b for i, b in enumerate(group["betas"], 1)})
     return out
+
+
+def trainable(p: torch.Tensor) -> None:
+    """Say so where a parameter is of a type that cannot be moved; one that is frozen may have any.
+
+    Raises:
+        TypeError: complex numbers, integers, or floating-point numbers of 8 bits.
+    """
+    if shard.local(p).dtype not in KIND:
+        mend = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
+        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {mend}")
 
 
 def listed(params: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
 from steepest.core.run import SPARSE
@@ -257,9 +258,10 @@ class Sorter:
 
     def init_state(self, p: Tensor) -> None:
         """Make p's state, unless it has one."""
-        state = self.opt.state[p]
-        if "step" in state:
+        if "step" in self.opt.state.get(p, ()):
             return
+        trainable(p)  # it may have been frozen when it was given
+        state = self.opt.state[p]
         x = shard.local(p)
         charted = self.opt._charted and self.opt.chart.applies(p)
         for name, spec in self.opt._state_specs.items():

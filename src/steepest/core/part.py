@@ -15,7 +15,6 @@ tensor's value.  They are traced once and run by any lift.
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from steepest.core.given import close, plain
 from steepest.engine.state import State as State
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def inside(value: float, interval: str) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The words ``", did you mean 'x'?"`` for a misspelt name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    meant = close(name, known)
+    return f", did you mean {meant!r}?" if meant else ""
 
 
 def check_number(owner: str, name: str, value: object, interval: str) -> float:
@@ -59,7 +59,7 @@ def check_number(owner: str, name: str, value: object, interval: str) -> float:
         TypeError: not a real number.
         ValueError: NaN or outside ``interval``.
     """
-    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else plain(value)
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"{owner}: {name} must be a number in {interval}, got {value!r}")
     if math.isnan(number) or not inside(float(number), interval):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from steepest import direction as D
+from steepest.core.given import several
 from steepest.core.optimizer import Optimizer
 from steepest.geometry import Decay
 from steepest.optim.registry import method
@@ -16,14 +17,15 @@ _TORCH = {"foreach": None, "capturable": False, "differentiable": False, "fused"
 
 
 def named(betas: Any) -> dict[str, float]:
-    """``betas`` as the hyper-parameters beta1 and beta2.
+    """``betas``, any sequence of two, as the hyper-parameters beta1 and beta2.
 
     Raises:
         TypeError: not a pair.
     """
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+    pair = several(betas)
+    if pair is None or len(pair) != 2:
         raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}")
-    return {"beta1": betas[0], "beta2": betas[1]}
+    return {"beta1": pair[0], "beta2": pair[1]}
 
 
 @method("adaptive")

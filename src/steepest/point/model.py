@@ -142,7 +142,9 @@ class SMBi(SMB):
     def ask(self, run: Run) -> Evidence:
         """As SMB's on the first batch, but what fails waits; the model's step on the next one."""
         here = run.evaluate()
-        g, b = run.grads(here), [recall(run, p, "waiting") for p in run.params]
+        g, state = run.grads(here), run.opt.state
+        b = [recall(run, p, "waiting") if p in state or gi is not None else None
+             for p, gi in zip(run.params, g, strict=True)]  # fmt: skip
         late = run.dot(b, b) > 0
         if run.left_out or (late and not math.isfinite(run.dot(g, g))):
             return here
@@ -154,7 +156,8 @@ class SMBi(SMB):
         with away(run):
             run.shift(self.plain(run, g))
             there = run.grads(run.evaluate())
-        run.noted = [torch.zeros_like(bk) if p in run.opt.state else None for p, bk in zip(run.params, b, strict=True)]
+        run.noted = [torch.zeros_like(bk) if bk is not None and p in state else None
+                     for p, bk in zip(run.params, b, strict=True)]  # fmt: skip
         return self.turned(run, here, [*b], g, there)
 
     def keep(self, run: Run) -> None:
