@@ -156,6 +156,8 @@ def methods() -> Iterator[Maker]:
         for argument in list(inspect.signature(method.make).parameters)[1:]:
             if argument == "betas":
                 takes[argument] = (PAIR, "pair")
+            elif argument == "amsgrad":
+                takes[argument] = (None, "structure")
             elif argument not in ("options", "lr", "pairs"):  # pairs of tensors have tests of their own
                 takes[argument] = own.get(argument) or anywhere[argument]
         yield Maker(name, lambda make=method.make, **given: make(params(), **given),

@@ -10,7 +10,7 @@ import contextlib
 import inspect
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -39,6 +39,11 @@ SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
 #: what the driver itself is told, besides the parts
 OPTIONS = {"lr": None, **SEAMS, "maximize": None, "codec": None, "lift": None, "nonfinite": None}
+#: what torch.optim's methods are told about their step, and what to do where it is not so here
+RUN = {"capturable": "its steps cannot be captured in CUDA graphs, so leave it out",
+       "differentiable": "autograd does not go through its steps, so leave it out",
+       "decoupled_weight_decay": "decay is decoupled by geometry=steepest.geometry.Decay(), as in steepest.AdamW, and else "
+                                 "a part of the gradient, as in steepest.Adam"}  # fmt: skip
 _OWN = ("lr", "betas", "maximize", "t", "params")
 
 
@@ -53,7 +58,7 @@ class Assembly(torch.optim.Optimizer):
     chart: Chart
     channel: Channel
     #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
-    torch_group: ClassVar[Mapping[str, Any] | None] = None
+    torch_group: Mapping[str, Any] | None = None
     _state_specs: dict[str, State]
     _plain: list[str]
     _zeroed: bool = False
@@ -86,15 +91,16 @@ class Assembly(torch.optim.Optimizer):
         self._clear()
 
     def _refuse(self, unknown: Mapping[str, Any]) -> None:
-        """Say what an unknown keyword may have meant."""
-        if not unknown:
-            return
-        own = inspect.signature(type(self).__init__).parameters
-        known = [n for n in {**own, **OPTIONS} if n not in ("self", "params", "options", "unknown")]
-        name = next(iter(unknown))
-        raise TypeError(
-            f"{type(self).__name__} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})"
-        )
+        """Say what an unknown keyword may have meant; torch's own about how a step is run are let be where they can."""
+        owner = type(self).__name__
+        for name, value in unknown.items():
+            if name in (self.torch_group or ()):
+                if name not in ("foreach", "fused") and value != (self.torch_group or {})[name]:
+                    raise ValueError(f"{owner} has no {name}={value!r}: {RUN.get(name, 'leave it out')}")
+                continue
+            own = inspect.signature(type(self).__init__).parameters
+            known = [n for n in {**own, **OPTIONS} if n not in ("self", "params", "options", "unknown")]
+            raise TypeError(f"{owner} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})")
 
     def _take(self, given: Mapping[str, Any]) -> None:
         """Put every part into its seam, the identity where none was given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,8 +29,21 @@ def named(betas: Any) -> dict[str, float]:
     return {"beta1": pair[0], "beta2": pair[1]}
 
 
+class _Adams(Optimizer):
+    """What torch's Adam and AdamW share: a keyword for AMSGrad."""
+
+    torch_group: Mapping[str, Any]
+
+    def _moments(self, amsgrad: bool) -> type[D.Adam]:
+        """The direction, and what torch's checkpoints say about it."""
+        if not isinstance(amsgrad, bool):
+            raise TypeError(f"amsgrad must be True or False, got {amsgrad!r}")
+        self.torch_group = {**self.torch_group, "amsgrad": amsgrad}
+        return D.AMSGrad if amsgrad else D.Adam
+
+
 @method("adaptive")
-class Adam(Optimizer):
+class Adam(_Adams):
     """Adam, as torch.optim.Adam, with coupled weight decay.
 
     Checkpoints are torch's: each loads the other's.
@@ -40,19 +54,20 @@ class Adam(Optimizer):
         betas: default (0.9, 0.999) (paper).
         eps: default 1e-8 (paper).
         weight_decay: coupled (an L2 penalty), default 0.
+        amsgrad: divide by the largest second moment seen, as :class:`steepest.AMSGrad`; default False.
         options: see :class:`steepest.Optimizer`.
     """
 
     torch_group = {**_TORCH, "decoupled_weight_decay": False}
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
-        inner = D.Adam(**named(betas), eps=eps)
+                 weight_decay: float = 0.0, amsgrad: bool = False, **options: Any) -> None:  # fmt: skip
+        inner = self._moments(amsgrad)(**named(betas), eps=eps)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
 
 @method("adaptive")
-class AdamW(Optimizer):
+class AdamW(_Adams):
     """AdamW, as torch.optim.AdamW.
 
     Checkpoints are torch's: each loads the other's.
@@ -63,14 +78,15 @@ class AdamW(Optimizer):
         betas: default (0.9, 0.999).
         eps: default 1e-8.
         weight_decay: decoupled, default 0.01 (torch).
+        amsgrad: divide by the largest second moment seen, as :class:`steepest.AMSGrad`; default False.
         options: see :class:`steepest.Optimizer`.
     """
 
     torch_group = {**_TORCH, "decoupled_weight_decay": True}
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.01, **options: Any) -> None:  # fmt: skip
-        inner = D.Adam(**named(betas), eps=eps)
+                 weight_decay: float = 0.01, amsgrad: bool = False, **options: Any) -> None:  # fmt: skip
+        inner = self._moments(amsgrad)(**named(betas), eps=eps)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from steepest.core.optimizer import Optimizer
+from steepest.core.part import Point
 
 #: a search range: ("log" | "linear", low, high)
 Range = tuple[str, float, float]
@@ -53,6 +54,30 @@ class Method:
 
 methods: dict[str, Method] = {}
 
+#: directions of torch's methods, for the line to write where somebody wants another point around them
+_DIRECTIONS = {"SGD": "Momentum", "Adam": "Adam", "AdamW": "Adam", "NAdam": "NAdam", "Adagrad": "AdaGrad"}
+
+
+def _base(given: list[Any]) -> str | None:
+    """The name of an optimizer where there should be none: other libraries' SAM is called ``SAM(params, SGD, lr=0.1)``."""
+    kinds = [v if isinstance(v, type) else type(v) for v in given]
+    return next((kind.__name__ for kind in kinds if issubclass(kind, torch.optim.Optimizer)), None)
+
+
+def _line(opt: Optimizer, base: str, given: Mapping[str, Any]) -> str:
+    """The line that makes the method's point with the direction of another optimizer."""
+    said = [f"lr={given.get('lr', '...')}"]
+    if base == "SGD" and "momentum" in opt.defaults:
+        said += [f"{name}={given[name]!r}" for name in ("momentum", "rho", "weight_decay") if name in given]
+        return f"steepest.{type(opt).__name__}(params, {', '.join(said)})"
+    seam, part = ("step_size", opt.step_size) if type(opt.point) is Point else ("point", opt.point)
+    inside = f"rho={given['rho']!r}" if "rho" in given and "rho" in opt.defaults else ""
+    said.append(f"direction=steepest.direction.{_DIRECTIONS.get(base, base)}()")
+    if base == "AdamW":
+        said.append(f"geometry=steepest.geometry.Decay(weight_decay={given.get('weight_decay', 0.01)!r})")
+    said.append(f"{seam}=steepest.{seam.replace('_', '')}.{type(part).__name__}({inside})")
+    return f"steepest.Optimizer(params, {', '.join(said)})"
+
 
 def method(
     area: str, forwards: int = 1, backwards: int = 1, state_bytes: float | None = None,
@@ -74,6 +99,10 @@ def method(
 
         @functools.wraps(made)
         def init(self: Optimizer, *args: Any, **given: Any) -> None:
+            if (base := _base([*args[1:2], given.get("base_optimizer")])) is not None:
+                raise TypeError(
+                    f"{make.__name__} goes around no other optimizer, got {base}: write {_line(opt, base, given)}"
+                )
             try:
                 made(self, *args, **given)
             except TypeError as error:
