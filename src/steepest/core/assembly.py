@@ -32,6 +32,7 @@ from steepest.core.part import (
     described,
     nearest,
 )
+from steepest.core.rate import Course
 from steepest.engine import shard
 from steepest.engine.lift import KIND
 
@@ -63,6 +64,7 @@ class Assembly(torch.optim.Optimizer):
     _plain: list[str]
     _zeroed: bool = False
     _lent: bool = False
+    _course: Course | None = None
     _closure_calls_backward: bool | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -234,6 +236,10 @@ class Assembly(torch.optim.Optimizer):
         if name.startswith("beta") and name[4:].isdigit():
             return float(group["betas"][int(name[4:]) - 1])
         return float(group[name])
+
+    def _uncount(self) -> None:
+        for group in self.param_groups:
+            group["t"] -= 1
 
     def _h(self, group: dict[str, Any], t: int) -> dict[str, float]:
         """All scalars of a kernel for one group at step t, but the step size."""

@@ -24,6 +24,7 @@ from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import accept, export, restore
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
+from steepest.core.observe import observed
 from steepest.core.part import (
     Channel,
     Chart,
@@ -128,6 +129,7 @@ class Optimizer(Assembly):
     # ---- the step ------------------------------------------------------------------------------------------------
 
     @in_full
+    @observed
     def step(self, closure: Closure | None = None, *, scaler: Any = None) -> Any:
         """One step of the method.
 
@@ -220,10 +222,6 @@ class Optimizer(Assembly):
             self._held_back(f"{stopped:.0f} elements were left as they are")
         share.digest(self.nonfinite == "propagate", self.param_groups)
         return True
-
-    def _uncount(self) -> None:
-        for group in self.param_groups:
-            group["t"] -= 1
 
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
         values = h[id(bucket.group)]

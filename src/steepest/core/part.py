@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from steepest.core.given import close, plain
+from steepest.core.rate import IS_THE_STEP, MULTIPLIES
 from steepest.engine.state import State as State
 
 if TYPE_CHECKING:
@@ -231,6 +232,8 @@ class StepSize(Part):
     plain: bool = False
     #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
     lr: float = 1.0
+    #: how ``lr`` is meant: it ``"is the step"``, or it ``"multiplies"`` a step that the part finds, and belongs near 1
+    reads_lr: str = IS_THE_STEP
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """Elementwise terms to be summed before the move."""
@@ -255,6 +258,7 @@ class LineSearch(StepSize):
 
     needs = frozenset({"closure"})
     uses_loss = True
+    reads_lr = MULTIPLIES
 
     def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The accepted step size; ``run.trial(η)`` is the loss at ``R_x(η d)``."""

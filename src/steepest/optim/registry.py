@@ -36,6 +36,7 @@ class Method:
         backwards: backward passes a step.
         closure: whether it needs ``step(closure)``.
         cite: keys of references.bib.
+        reads_lr: whether ``lr`` "is the step" or "multiplies" one that the method finds, and is then left at 1.
         space: hyper-parameters worth tuning, with their ranges.
     """
 
@@ -49,6 +50,7 @@ class Method:
     closure: bool
     cite: tuple[str, ...]
     claims: tuple[str, ...] = ()
+    reads_lr: str = "is the step"
     space: Mapping[str, Range] = field(default_factory=dict)
 
 
@@ -126,6 +128,7 @@ def method(
             closure=any("closure" in part.needs for part in parts),
             cite=tuple(dict.fromkeys(key for part in parts for key in part.cite)),
             claims=claims,
+            reads_lr=opt.step_size.reads_lr,
             space=dict(LR if space is None else space),
         )
         return make
