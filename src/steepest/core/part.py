@@ -232,8 +232,14 @@ class StepSize(Part):
     plain: bool = False
     #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
     lr: float = 1.0
-    #: how ``lr`` is meant: it ``"is the step"``, or it ``"multiplies"`` a step that the part finds, and belongs near 1
+    #: how ``lr`` is meant: it ``"is the step"``, or it ``"multiplies"`` a step that the part finds, and belongs near 1;
+    #: unless a part says otherwise, one that has an ``eta`` of its own finds its step
     reads_lr: str = IS_THE_STEP
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "eta" in cls.__dict__ and "reads_lr" not in cls.__dict__:
+            cls.reads_lr = MULTIPLIES
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """Elementwise terms to be summed before the move."""

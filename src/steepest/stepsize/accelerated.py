@@ -43,7 +43,6 @@ class UDoG(StepSize):
     memory = {"rbar": 0.0, "far": 0.0, "sum_r": 0.0, "sum_w": 0.0, "Q": 0.0, "M": 0.0, "half": 0.0}
     gives = frozenset({"weights of points"})
     needs = frozenset({"y"})
-    reads_lr = "multiplies"
     cite = ("kreisler2024accelerated",)
 
     @staticmethod
@@ -106,7 +105,6 @@ class ADoG(StepSize):
     memory = {"rbar": 0.0, "sum_r": 0.0, "sum_a": 1.0, "alpha": 1.0, "G": 0.0}
     gives = frozenset({"coupled sequence"})
     needs = frozenset({"coupling"})
-    reads_lr = "multiplies"
     cite = ("kreisler2024accelerated",)
 
     @staticmethod

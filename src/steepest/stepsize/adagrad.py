@@ -36,6 +36,7 @@ class AdaGradNorm(StepSize):
     hyper = {"b0": (1e-8, "[0, inf)")}
     structure = {"per": ("all", PER)}
     memory = {"b2": 0.0}
+    reads_lr = "is the step"  # a length, in units of x
     cite = ("ward2019adagrad", "attia2023adagrad")
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:

@@ -38,7 +38,6 @@ class DoG(StepSize):
     structure = {"per": ("all", PER)}
     state = {"x0": State("x", exact=True)}
     memory = {"rbar": 0.0, "G": 0.0}
-    reads_lr = "multiplies"
     cite = ("ivgi2023dog",)
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
@@ -110,7 +109,6 @@ class DAdaptation(StepSize):
     hyper = {"d0": (1e-6, "(0, inf)")}
     structure = {"per": ("all", PER)}
     memory = {"distance": 0.0, "numerator": 0.0}
-    reads_lr = "multiplies"
     cite = ("defazio2023dadaptation",)
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:

@@ -35,7 +35,6 @@ class SPS(StepSize):
     memory = {"eta_prev": float("inf")}
     needs = frozenset({"closure"})
     uses_loss = True
-    reads_lr = "multiplies"
     cite = ("loizou2021sps",)
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
@@ -73,7 +72,6 @@ class SANIA(StepSize):
     hyper = {"f_star": (0.0, "(-inf, inf)")}
     needs = frozenset({"closure"})
     uses_loss = True
-    reads_lr = "multiplies"
     cite = ("abdukhakimov2023sania",)
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:

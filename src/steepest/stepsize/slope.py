@@ -83,7 +83,6 @@ class Slope(StepSize):
               "slips": 0.0, "up": 0.0, "sign": 0.0, "turns": 0.0}  # fmt: skip
     needs = frozenset({"m", "v", "eps"})
     plain = True
-    reads_lr = "multiplies"
     cite = ("baydin2018hypergradient", "kesten1958accelerated")
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
