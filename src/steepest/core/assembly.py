@@ -18,6 +18,7 @@ from steepest.core.answer import lent, refuse
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.given import plain, several
+from steepest.core.observe import metrics
 from steepest.core.part import (
     Channel,
     Chart,
@@ -65,6 +66,8 @@ class Assembly(torch.optim.Optimizer):
     _zeroed: bool = False
     _lent: bool = False
     _course: Course | None = None
+    #: whether each step measures how far it goes, for :meth:`metrics`
+    track_norms: bool = False
     _closure_calls_backward: bool | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -161,6 +164,35 @@ class Assembly(torch.optim.Optimizer):
             TypeError: the point keeps no other weights than those it asks at.
         """
         return lent(self)  # type: ignore[arg-type]
+
+    def metrics(self) -> dict[str, float]:
+        """Named numbers of the last step, flat, for loggers: ``writer.add_scalars``, ``log_dict``, ``wandb.log``.
+
+        - ``lr``: what multiplied the direction, the learning rate times the step size that was found; where groups differ
+          ``lr`` is the first one's, ``lr/1`` the second one's; ``lr/min`` and ``lr/max`` where each tensor has its own;
+        - ``loss``: what ``step(closure)`` returned;
+        - what the step size measured: its memory by its names (``rbar`` of DoG, ``distance`` of D-Adaptation, ``found``,
+          ``agree`` and ``signal`` of Auto, ``shortened`` of a line search, …), and of its sums ``gradient_norm``,
+          ``direction_norm`` and ``slope``, which is ⟨g, d⟩;
+        - ``sharpness``: the loss where a sharpness-aware point asked again, less the loss at the weights;
+        - with ``opt.track_norms = True``, from the next step on, over all parameters: ``weight_norm`` before the step,
+          ``step_norm``, ``update_to_weight``, their quotient, and ``gradient_norm``, that of what stands in ``p.grad``;
+        - since the run began: ``steps``, ``skipped``, ``forwards``, ``backwards``, ``hvps``, ``gradient_equivalents``.
+
+        Costs nothing but this call; ``track_norms`` costs a copy of the weights and three reads of it a step, on every
+        process.  A step that was left out leaves the numbers of the one before it.
+
+        Example:
+            >>> import steepest
+            >>> x = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+            >>> opt = steepest.SGD([x], lr=0.5)
+            >>> opt.track_norms = True
+            >>> _ = opt.step(lambda: (x * x).sum() / 2)
+            >>> found = opt.metrics()
+            >>> [found[name] for name in ("lr", "loss", "gradient_norm", "step_norm", "update_to_weight", "forwards")]
+            [0.5, 12.5, 5.0, 2.5, 0.5, 1.0]
+        """
+        return metrics(self)
 
     def cite(self) -> str:
         """BibTeX entries of the papers whose parts are in this assembly."""

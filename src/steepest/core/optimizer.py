@@ -221,6 +221,7 @@ class Optimizer(Assembly):
         if stopped:
             self._held_back(f"{stopped:.0f} elements were left as they are")
         share.digest(self.nonfinite == "propagate", self.param_groups)
+        run.told["move"] = [*share], [h[id(group)] for group in self.param_groups]
         return True
 
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
@@ -384,7 +385,7 @@ class Optimizer(Assembly):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but compiled kernels, tables of addresses and hooks."""
-        left = ("_kernels", "_sorter", "_warned_capturable_if_run_uncaptured")
+        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured")
         return {k: v for k, v in self.__dict__.items() if k not in left and "hook" not in k}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ class Run:
         self.misled = False  # what was learnt before is worth nothing: begin anew after this step
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point wants to remember once the step is done
+        self.told: dict[str, Any] = opt.__dict__.setdefault("_told", {})  # what opt.metrics() finds
         self.heard: Any = None  # what an oracle wants to remember once the step is done
 
     @cached_property

@@ -57,13 +57,13 @@ class Auto(Optimizer):
                          **own | options)  # fmt: skip
 
     def explain(self) -> str:
-        """One line: what was chosen, and what it was chosen from.
+        """One line: the numbers of :meth:`metrics` in words, what was chosen and what it was chosen from.
 
         >>> import torch
         >>> Auto([torch.nn.Parameter(torch.zeros(2))]).explain()
         "Auto has not compared two gradients yet: its first step is 0.0006 of the root of a tensor's size"
         """
-        seen = self.param_groups[0]
+        seen = {**self.param_groups[0], **self.metrics()}
         if not seen["heard"]:
             return (f"Auto has not compared two gradients yet: its first step is {seen['usual'] / 100:.2g} "
                     "of the root of a tensor's size")  # fmt: skip

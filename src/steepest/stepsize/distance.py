@@ -188,12 +188,12 @@ class DAdaptSGD(DAdaptation):
     memory = {**DAdaptation.memory, "g0": 0.0}
 
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
-        """‖g‖², needed at the first step."""
-        return {"gg": d * d}
+        """‖d‖², needed at the first step."""
+        return {"dd": d * d}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """d/‖g₀‖ with the estimate before this gradient; no move before the first nonzero gradient."""
-        memory["g0"] = memory["g0"] or math.sqrt(sums.get("gg", 0.0))
+        memory["g0"] = memory["g0"] or math.sqrt(sums.get("dd", 0.0))
         distance = super().eta(sums, memory, h, loss)
         return distance / memory["g0"] if memory["g0"] > 0 else 0.0
 

@@ -72,12 +72,12 @@ class DAdaptDual(Dual):
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """‖g‖²."""
         felt, _ = self.summed(g, x, s, h)
-        return {"gg": felt * felt}
+        return {"felt": felt * felt}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The estimate before this gradient; γ before and after it."""
-        memory["G"] = (memory["G"] or h.G0**2) + sums["gg"]
-        memory["gain_before"] = memory["gain"] or 1 / (h.G0 or math.sqrt(sums["gg"]) or math.inf)
+        memory["G"] = (memory["G"] or h.G0**2) + sums["felt"]
+        memory["gain_before"] = memory["gain"] or 1 / (h.G0 or math.sqrt(sums["felt"]) or math.inf)
         memory["gain"] = 1 / (math.sqrt(memory["G"]) or math.inf)
         return super().eta(sums, memory, h, loss)
 
