@@ -17,6 +17,7 @@ import torch
 from steepest.core.answer import lent, refuse
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
+from steepest.core.evaluate import Counters
 from steepest.core.given import plain, several
 from steepest.core.observe import metrics
 from steepest.core.part import (
@@ -61,6 +62,7 @@ class Assembly(torch.optim.Optimizer):
     channel: Channel
     #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
     torch_group: Mapping[str, Any] | None = None
+    counters: Counters
     _state_specs: dict[str, State]
     _plain: list[str]
     _zeroed: bool = False
