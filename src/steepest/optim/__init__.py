@@ -12,7 +12,7 @@ from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
 from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec, SMBi
-from steepest.optim.registry import Method, methods
+from steepest.optim.registry import Method, create, methods
 from steepest.optim.tuningfree import (
     SLS,
     SPS,
@@ -85,5 +85,6 @@ __all__ = [
     "TDoG",
     "UDoG",
     "VaSSO",
+    "create",
     "methods",
 ]

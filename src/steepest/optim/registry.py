@@ -5,9 +5,11 @@ A method enters the table by the decorator above its class; the rest is read off
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 import torch
@@ -54,7 +56,52 @@ class Method:
     space: Mapping[str, Range] = field(default_factory=dict)
 
 
-methods: dict[str, Method] = {}
+class Methods(dict[str, Method]):
+    """The table, by name; called with a pattern it lists names.
+
+    >>> import steepest
+    >>> steepest.methods("*dog"), steepest.methods("AdamW") == [steepest.methods["AdamW"].name]
+    (['ADoG', 'DoG', 'LDoG', 'TDoG', 'UDoG'], True)
+    """
+
+    def __call__(self, pattern: str = "*") -> list[str]:
+        """Names that match a pattern, in order; capitals, hyphens and underscores do not count."""
+        return sorted((n for n in self if fnmatchcase(_bare(n), _bare(pattern))), key=str.lower)
+
+
+methods = Methods()
+
+
+def _bare(name: str) -> str:
+    return "".join(c for c in name.lower() if c not in "-_ ")
+
+
+def create(name: str, model_or_params: Any, **options: Any) -> Optimizer:
+    """A named method, for configurations: ``create("adamw", model, lr=1e-3)``.
+
+    Args:
+        name: of the method; capitals, hyphens and underscores do not count.
+        model_or_params: a module, whose parameters are taken, or what the method's class takes.
+        options: of the method.
+
+    Raises:
+        TypeError: the name is no word, or an option that the method does not have.
+        ValueError: there is no such method; close ones are named.
+
+    Example:
+        >>> type(create("d-adapt_adam", torch.nn.Linear(2, 1))).__name__
+        'DAdaptAdam'
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a method must be a word, got {name!r}")
+    known = {_bare(other): other for other in methods}
+    if _bare(name) not in known:
+        near = [known[word] for word in difflib.get_close_matches(_bare(name), known, 3, 0.7)]
+        meant = f", did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ValueError(f"there is no method {name!r}{meant} (steepest.methods('*') lists all names)")
+    given = model_or_params.parameters() if isinstance(model_or_params, torch.nn.Module) else model_or_params
+    return methods[known[_bare(name)]].make(given, **options)
+
 
 #: directions of torch's methods, for the line to write where somebody wants another point around them
 _DIRECTIONS = {"SGD": "Momentum", "Adam": "Adam", "AdamW": "Adam", "NAdam": "NAdam", "Adagrad": "AdaGrad"}
