@@ -159,7 +159,7 @@ def sent(rank: int) -> list[Tensor]:
 
 
 def averaged(rank: int | None) -> list[Tensor]:
-    """Shards, looked at as they are and at their average, and trained on; outputs, averages and weights at the end."""
+    """Shards as they are and at their average, twice, and trained on; outputs, averages and weights at the end."""
     model = Uneven() if rank is None else sharded()
     opt = steepest.DoG(model.parameters(), reps_rel=1e-2, point=steepest.point.Average(gamma=1))
     train(CASES["DoG"], model, opt, range(3), rank)
@@ -169,6 +169,13 @@ def averaged(rank: int | None) -> list[Tensor]:
             outputs.append(model(batch(9)[0]))
             inside = whole(model)
         outputs.append(model(batch(9)[0]))
+        opt.eval()
+        assert torch.equal(model(batch(9)[0]), outputs[1])
+        if rank is not None:  # saved with the weights of training, and gathered anew after loading
+            opt.load_state_dict(opt.state_dict())
+            assert torch.equal(model(batch(9)[0]), outputs[1])
+        opt.train()
+        assert torch.equal(model(batch(9)[0]), outputs[0])
     assert torch.equal(outputs[0], outputs[2])
     train(CASES["DoG"], model, opt, range(3, STEPS), rank)
     return [*outputs, *inside, *whole(model)]

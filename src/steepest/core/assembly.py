@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from steepest.core.answer import lent, refuse
+from steepest.core.answer import lent, refuse, refuse_in_block, to_eval, to_train
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.evaluate import Counters
@@ -66,10 +66,13 @@ class Assembly(torch.optim.Optimizer):
     _state_specs: dict[str, State]
     _plain: list[str]
     _zeroed: bool = False
-    _lent: bool = False
     _course: Course | None = None
     #: whether each step measures how far it goes, for :meth:`metrics`
     track_norms: bool = False
+    _lent: bool = False  # inside ``averaged()``
+    _evaluating: bool = False  # the model has the weights that the method returns
+    _watching: contextlib.ExitStack | None = None
+    _expected: Mapping[str, Any] | None = None  # the weights that belong to a checkpoint just loaded
     _closure_calls_backward: bool | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -87,7 +90,7 @@ class Assembly(torch.optim.Optimizer):
         Hyper-parameters, also a scheduler's, and counters stay.
 
         Raises:
-            RuntimeError: the weights are lent to :meth:`averaged`.
+            RuntimeError: the weights are lent to :meth:`averaged` or :meth:`eval`.
         """
         refuse(self, "restart()")
         memories = [getattr(part, "memory", {}) for part in (self.step_size, *self.oracle.walk())]
@@ -165,7 +168,26 @@ class Assembly(torch.optim.Optimizer):
         Raises:
             TypeError: the point keeps no other weights than those it asks at.
         """
-        return lent(self)  # type: ignore[arg-type]
+        return lent(self)
+
+    def eval(self) -> None:
+        """Put the weights that the method returns into the model, until :meth:`train`.
+
+        For loops that cannot stand in a block: call it before evaluating or saving.  ``step`` is refused then;
+        ``state_dict`` keeps the weights of training as well, so that model and optimizer saved now resume after
+        :meth:`train`.  Calling it twice, or for a method that returns the weights it trains, changes nothing.
+        """
+        if not self._lent:
+            to_eval(self)
+
+    def train(self) -> None:
+        """Put the weights of training back into the model, to the bit; they are there unless :meth:`eval` was called.
+
+        Raises:
+            RuntimeError: inside ``with opt.averaged()``.
+        """
+        refuse_in_block(self, "train()")
+        to_train(self)
 
     def metrics(self) -> dict[str, float]:
         """Named numbers of the last step, flat, for loggers: ``writer.add_scalars``, ``log_dict``, ``wandb.log``.

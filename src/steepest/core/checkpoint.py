@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steepest.core.answer import KEPT, check_kept, fingerprint, loaded
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat, like_storage
 
@@ -28,6 +29,8 @@ def _names(opt: Optimizer) -> dict[str, str]:
 def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     """Add the counters, and speak torch's names where torch has the method."""
     saved["counters"] = opt.counters.as_dict()
+    if (weights := fingerprint(opt)) is not None:
+        saved["weights"] = weights
     if opt.torch_group is None:
         return saved
     names = _names(opt)
@@ -85,7 +88,8 @@ def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
             if isinstance(value, Tensor) and not opt._charted and value.shape != p.shape:
                 raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
                                  f"{tuple(p.shape)}")  # fmt: skip
-        own = {*opt._state_specs, "step", *(n + codec.SCALE for n in opt._state_specs)}
+        check_kept(entry, params[index], index)
+        own = {*opt._state_specs, "step", KEPT, *(n + codec.SCALE for n in opt._state_specs)}
         own |= {n for part in opt.parts() for n in (*part.keeps, *getattr(part, "memory", ()))}
         entry = {k: v for k, v in entry.items() if k in own}  # what no part knows would only go stale
         entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
@@ -162,3 +166,4 @@ def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
         opt.state[p] = entry
     for name, value in saved.get("counters", {}).items():
         setattr(opt.counters, name, int(value))
+    loaded(opt, saved)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.core.answer import refuse
+from steepest.core.answer import ready, refuse_in_block
 from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
@@ -142,9 +142,9 @@ class Optimizer(Assembly):
             The loss at the point where the step began, or None without a closure.
 
         Raises:
-            RuntimeError: the method needs a closure and got none, or a gradient is not finite under ``"raise"``.
+            RuntimeError: no closure where one is needed, a gradient not finite under ``"raise"``, or after ``eval()``.
         """
-        refuse(self, "step()")
+        ready(self)
         if closure is not None and not callable(closure):
             raise TypeError("the closure must be a function that computes and returns the loss, got "
                             f"{type(closure).__name__}: call step(lambda: loss_of(model)), or loss.backward() and then "
@@ -367,7 +367,7 @@ class Optimizer(Assembly):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors and numbers, for ``weights_only=True``; in torch's own layout where torch has the method."""
-        refuse(self, "state_dict()")
+        refuse_in_block(self, "state_dict()")
         return export(self, super().state_dict())
 
     @torch.no_grad()
@@ -377,7 +377,7 @@ class Optimizer(Assembly):
         Raises:
             ValueError: it belongs to another model or another method; nothing is changed then.
         """
-        refuse(self, "load_state_dict()")
+        refuse_in_block(self, "load_state_dict()")
         saved = accept(self, state_dict)
         super().load_state_dict(saved)
         restore(self, saved)
@@ -385,7 +385,7 @@ class Optimizer(Assembly):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but compiled kernels, tables of addresses and hooks."""
-        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured")
+        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured", "_lent", "_watching")
         return {k: v for k, v in self.__dict__.items() if k not in left and "hook" not in k}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
