@@ -147,6 +147,21 @@ def test_what_is_saved_in_either_mode_goes_on_to_the_bit(name: str, mode: str) -
     assert same(weights(again), weights(model))
 
 
+@pytest.mark.parametrize("name", ["Auto", "AdamW"])
+def test_a_state_that_was_taken_keeps_its_weights(name: str) -> None:
+    """Also when the optimizer trains on before it is written."""
+    model, opt = made(name)
+    go(model, opt)
+    before = weights(model)
+    opt.eval()
+    taken = opt.state_dict()
+    opt.train()
+    go(model, opt)
+    opt.load_state_dict(taken)
+    opt.train()
+    assert same(weights(model), before)
+
+
 @pytest.mark.parametrize("where", ["eval", "block"])
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
 def test_a_copy_has_both_weights(how: str, where: str) -> None:

@@ -88,7 +88,7 @@ def trainer(
             return torch.utils.data.SequentialSampler(range(len(data)))
 
     made = InOrder(model, transformers.TrainingArguments(str(folder), **settings | more), train_dataset=data,
-                   optimizers=(opt, None), callbacks=[Watch()])  # fmt: skip
+                   eval_dataset=data, optimizers=(opt, None), callbacks=[Watch()])  # fmt: skip
     return made
 
 

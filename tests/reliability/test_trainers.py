@@ -298,3 +298,29 @@ def test_accelerate_goes_on_from_its_checkpoint(name: str, accelerator: Callable
     ready.load_state(str(tmp_path / "state"))
     run(trained, opt, 5, STEPS)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain(name)[1], strict=True))
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_accelerate_saves_in_either_mode(mode: str, accelerator: Callable[..., Any], tmp_path: Path) -> None:
+    """Its wrapper passes ``eval`` and ``train`` on; ``load_state`` brings weights and mode back."""
+    ready, x, y = accelerator(), *rows()
+    model = net()
+    trained, opt = ready.prepare(model, make("Auto", model))
+    torch.manual_seed(2)
+    for k in range(5):
+        opt.step(partial(loss_of, model, x[k], y[k]))
+    own = [p.detach().clone() for p in model.parameters()]
+    with opt.optimizer.averaged():
+        right = [p.detach().clone() for p in model.parameters()]
+    getattr(opt, mode)()
+    assert all(map(torch.equal, trained.parameters(), right if mode == "eval" else own))
+    ready.save_state(str(tmp_path / "state"))
+    opt.train()
+    opt.step(partial(loss_of, model, x[5], y[5]))
+    for _ in range(2):
+        ready.load_state(str(tmp_path / "state"))
+        assert all(map(torch.equal, trained.parameters(), right if mode == "eval" else own))
+        opt.train()
+        for k in range(5, STEPS):
+            opt.step(partial(loss_of, model, x[k], y[k]))
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain("Auto")[1], strict=True))

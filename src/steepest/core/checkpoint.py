@@ -31,6 +31,8 @@ def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
     saved["counters"] = opt.counters.as_dict()
     if (weights := fingerprint(opt)) is not None:
         saved["weights"] = weights
+    if opt._evaluating:
+        saved["state"] = {i: dict(s) for i, s in saved["state"].items()}  # train() empties what it puts back
     if opt.torch_group is None:
         return saved
     names = _names(opt)
