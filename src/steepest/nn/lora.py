@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +25,18 @@ class LoRALinear(nn.Module):
 
     .. math:: h = W_0 x + \frac{\alpha}{r} B A x,\quad A \in \mathbb{R}^{r\times k},\ B \in \mathbb{R}^{d\times r}
 
-    A starts Gaussian and B at zero, so the layer begins as the one it is made from.
+    A starts Gaussian and B at zero, so the layer begins as the one it is made from.  Code that reads ``weight`` instead of
+    calling the layer (``nn.MultiheadAttention`` its ``out_proj``, ``nn.TransformerEncoderLayer`` when it evaluates) finds the
+    sum W₀ + (α/r)BA, through which gradients reach A and B.  It is computed at each reading and not written to: what is
+    assigned to ``weight`` or ``bias`` becomes W₀ or the bias.
 
     Args:
         base: the layer W₀, bias included; it is frozen here, not copied.
         rank: r, default 8.
         alpha: α, default 16; the product is scaled by α/r, so r may be changed without tuning the learning rate anew.
-        dropout: of the adapter's input, default 0.
-        dtype: of A and B, default W₀'s; float32 beside a bfloat16 W₀ is usual.
+        dropout: of the adapter's input, default 0; whoever reads ``weight`` knows nothing of it.
+        dtype: of A and B, default W₀'s, or torch's default where W₀ is quantized to 8 bits or fewer; float32 beside a
+            bfloat16 W₀ is usual.
 
     Raises:
         TypeError: ``base`` is no linear layer.
@@ -64,6 +68,8 @@ class LoRALinear(nn.Module):
         self.base = base.requires_grad_(False)
         self.rank, self.alpha, self.scaling = rank, alpha, alpha / rank
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        if dtype is None and _is_quantized(base.weight):
+            dtype = torch.get_default_dtype()
         self.lora_A = nn.Parameter(base.weight.new_empty(rank, base.in_features, dtype=dtype))
         self.lora_B = nn.Parameter(base.weight.new_empty(base.out_features, rank, dtype=dtype))
         self.reset_parameters()
@@ -71,7 +77,7 @@ class LoRALinear(nn.Module):
 
     def reset_parameters(self) -> None:
         """A Gaussian, B zero."""
-        nn.init.normal_(self.lora_A, std=1 / math.sqrt(3 * self.base.in_features))
+        nn.init.normal_(self.lora_A, std=1 / math.sqrt(3 * self.in_features))
         nn.init.zeros_(self.lora_B)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,9 +88,43 @@ class LoRALinear(nn.Module):
         return answer
 
     def product(self) -> Tensor:
-        """(α/r) BA, in float32 at least."""
+        """(α/r) BA, in float32 at least, also under autocast."""
         exact = torch.promote_types(self.lora_A.dtype, torch.float32)
-        return self.scaling * (self.lora_B.to(exact) @ self.lora_A.to(exact))
+        with torch.autocast(self.lora_A.device.type, enabled=False):
+            return self.scaling * (self.lora_B.to(exact) @ self.lora_A.to(exact))
+
+    @property
+    def weight(self) -> Tensor:
+        """W₀ + (α/r) BA, in the type of W₀.
+
+        Raises:
+            TypeError: W₀ is quantized, and nothing can be added to it.
+        """
+        w: Tensor = self.base.weight
+        if _is_quantized(w):
+            raise TypeError(f"the weight of this layer is stored as {w.dtype}, and an adapter cannot be added to it: call "
+                            "the layer instead of reading its weight, or dequantize it before merging")  # fmt: skip
+        return (w + self.product()).to(w.dtype)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """That of the layer inside."""
+        bias: Tensor | None = self.base.bias
+        return bias
+
+    @property
+    def in_features(self) -> int:
+        """k."""
+        return int(self.base.in_features)
+
+    @property
+    def out_features(self) -> int:
+        """d."""
+        return int(self.base.out_features)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Weights are tied by assigning them: they belong to the layer inside."""
+        super().__setattr__(name, value) if name not in ("weight", "bias") else setattr(self.base, name, value)
 
     def extra_repr(self) -> str:
         """For printing."""
@@ -99,7 +139,8 @@ def add_lora(model: M, rank: int = 8, alpha: float = 16.0, targets: Iterable[str
         model: is changed, and returned.
         rank: r, default 8.
         alpha: α, default 16.
-        targets: ends of the layers' names (``["q_proj", "v_proj"]``), default every ``nn.Linear``.
+        targets: ends of the layers' names (``["q_proj", "v_proj"]``), default every layer that is exactly ``nn.Linear``;
+            one that is named may be of a subclass, as attention's ``out_proj`` is.
         dropout: of the adapters' input, default 0.
         dtype: of the factors, default that of each layer.
 
@@ -113,10 +154,11 @@ def add_lora(model: M, rank: int = 8, alpha: float = 16.0, targets: Iterable[str
     """
     old = {id(m.base): m for m in model.modules() if isinstance(m, LoRALinear)}
     layers = {n: m for n, m in model.named_modules(remove_duplicate=False)
-              if n and type(m) is nn.Linear and id(m) not in old}  # fmt: skip
+              if n and isinstance(m, nn.Linear) and id(m) not in old}  # fmt: skip
     made: dict[int, LoRALinear] = {}
     for target in [""] if targets is None else [targets] if isinstance(targets, str) else targets:
-        found = [m for n, m in layers.items() if not target or n == target or n.endswith("." + target)]
+        found = [m for n, m in layers.items()
+                 if (n == target or n.endswith("." + target) if target else type(m) is nn.Linear)]  # fmt: skip
         if not found:
             known = ", ".join(sorted({n.rsplit(".", 1)[-1] for n in layers})) or "nothing: there is none"
             raise ValueError(
@@ -142,7 +184,9 @@ def merge(model: nn.Module) -> Callable[[], None]:
         A function that takes it back: the adapters are in their places again, the weights W₀ as they were, to the bit.
 
     Raises:
-        ValueError: there is no adapter in the model, or its weights are sharded.
+        ValueError: there is no adapter in the model; its weights are sharded, shared with something else in the model (a
+            head that is tied to the embedding), or too small a type for the sum. Nothing is changed then.
+        TypeError: its weights are quantized.
 
     Example:
         >>> model = add_lora(nn.Sequential(nn.Linear(4, 2)), rank=1)
@@ -158,10 +202,19 @@ def merge(model: nn.Module) -> Callable[[], None]:
         raise ValueError("merge found no LoRALinear inside the model: give the model that add_lora returned")
     if any(shard.is_sharded(layer.base.weight) for layer in layers.values()):
         raise ValueError("merge needs whole weights: load the adapters into a model that is not sharded")
+    for name, layer in layers.items():
+        for other in _sharers(model, layer):
+            raise ValueError(f"merge would change {other!r}, which shares its memory with the weight of {name!r}: untie "
+                             f"them first, model.get_submodule({name!r}).base.weight = torch.nn.Parameter(W.clone(), "
+                             "requires_grad=False) with that weight as W, or keep the adapter")  # fmt: skip
     kept = {layer: layer.base.weight.detach().clone() for layer in layers.values()}
     with torch.no_grad():
-        for layer, w in kept.items():
-            layer.base.weight.copy_(w + layer.product())
+        for name, layer in layers.items():
+            if not torch.isfinite(layer.weight).all() and torch.isfinite(kept[layer]).all():
+                raise ValueError(f"the weight of {name!r} with its adapter is not finite in {kept[layer].dtype}: convert "
+                                 "the layer to a wider type before merging, or look for NaN in the adapter")  # fmt: skip
+        for layer in kept:
+            layer.base.weight.copy_(layer.weight)
     for name, layer in layers.items():
         _put(model, name, layer.base.train(layer.training))
 
@@ -195,6 +248,33 @@ def pairs(model: nn.Module) -> list[tuple[nn.Parameter, nn.Parameter]]:
         raise ValueError("pairs found no trainable lora_A beside a lora_B in the model: add adapters first, for instance "
                          "by steepest.nn.add_lora(model)")  # fmt: skip
     return trained
+
+
+def _is_quantized(w: Tensor) -> bool:
+    """Whether values are codes or too few bits to compute with."""
+    return not w.is_floating_point() or torch.finfo(w.dtype).bits < 16
+
+
+def _sharers(model: nn.Module, layer: LoRALinear) -> Iterator[str]:
+    """Names of other tensors in the memory of a layer's weight."""
+
+    def span(t: Tensor) -> tuple[Any, int, int]:
+        last = sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)) if t.numel() else -1
+        return t.device, t.data_ptr(), t.data_ptr() + (last + 1) * t.element_size()
+
+    device, begin, end = span(layer.base.weight)
+    for owner, module in model.named_modules():
+        for name, t in (*module._parameters.items(), *module._buffers.items()):
+            if (
+                t is None
+                or (module is layer.base and name == "weight")
+                or shard.is_sharded(t)
+                or t.layout is not torch.strided
+            ):
+                continue
+            other, first, last = span(t)
+            if other == device and first < end and begin < last:
+                yield f"{owner}.{name}".lstrip(".")
 
 
 _NAMES = (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"))
