@@ -13,8 +13,10 @@ from typing import Any
 
 from steepest.bench.problem import Workload
 from steepest.bench.workloads.docstrings import DOCSTRINGS
+from steepest.bench.workloads.factors import FACTORIZATION
 from steepest.bench.workloads.finetune import FINETUNE
 from steepest.bench.workloads.glyphs import GLYPHS
+from steepest.bench.workloads.gpt import GPTS
 from steepest.bench.workloads.graph import GRAPH
 from steepest.bench.workloads.images import IMAGES
 from steepest.bench.workloads.long import LONG
@@ -28,7 +30,7 @@ from steepest.bench.workloads.transfer import TRANSFER
 
 EVERY = (
     *TABULAR, *LOW_RANK, *TEXT, *LONG, *DOCSTRINGS, *SEQUENCE, *GRAPH, *IMAGES, *PATCHES, *GLYPHS, *FINETUNE, *TRANSFER,
-    *PHYSICS,
+    *PHYSICS, *GPTS, *FACTORIZATION,
 )  # fmt: skip
 
 
