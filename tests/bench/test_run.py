@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -120,6 +121,19 @@ def test_a_method_that_raises_is_recorded(monkeypatch: pytest.MonkeyPatch, metho
     record = execute(Run("w", "Broken", 0, 60.0))
     assert (record.status, record.error) == ("failed", "ValueError: needs per-example gradients")
     assert len(record.curve) == 1
+    assert "in step" in record.traceback
+    assert record.traceback.endswith("ValueError: needs per-example gradients\n")
+
+
+def test_a_loss_that_raises_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def my_loss(model: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        raise IndexError("row 9 of 8")
+
+    use(monkeypatch, lambda seed: simple(seed, loss=my_loss))
+    for method in ("torch.SGD", "AdamW"):
+        record = execute(Run("w", method, 0, 60.0))
+        assert (record.status, record.error) == ("failed", "IndexError: row 9 of 8")
+        assert "in my_loss" in record.traceback
 
 
 def test_a_workload_that_raises_for_one_seed_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,4 +235,27 @@ def test_what_is_recorded_about_memory_and_settings(tiny: str) -> None:
     assert record.settings["weight_decay"] == 0.01  # torch's default, not asked for
     assert f"torch {torch.__version__}" in record.where["versions"]
     assert "cores" in record.where["machine"]
-    assert record.state_bytes == pytest.approx(8 * 6 / 7)  # two float32 for 6 weights; the bias has one element
+    assert record.state_bytes == 8  # two float32 for each of 6 weights and a bias
+
+
+@pytest.mark.parametrize(
+    ("make", "bytes_each"),
+    [
+        (torch.optim.AdamW, 8.0),
+        (partial(torch.optim.SGD, momentum=0.9), 4.0),
+        (torch.optim.SGD, 0.0),
+        (torch.optim.RMSprop, 4.0),
+        (steepest.AdamW, 8.0),
+        (partial(steepest.Lion, codec="bfloat16"), 2.0),
+        (partial(steepest.Lion, codec="int8"), 1.0 + 4 * 3 / 6),  # a scale of four bytes a tensor, for 6 numbers
+        (steepest.DoG, 4.0),
+    ],
+)
+def test_state_of_small_tensors_is_counted(make: Any, bytes_each: float) -> None:
+    """Tensors of one element and of no axis have state as others do; step counters are not it."""
+    params = [torch.nn.Parameter(torch.ones(shape)) for shape in ((), (1,), (2, 2))]
+    opt = make(params)
+    for p in params:
+        p.grad = torch.ones_like(p)
+    opt.step()
+    assert contestants.state_bytes(opt, params) == pytest.approx(bytes_each)

@@ -120,13 +120,20 @@ def settings_of(opt: torch.optim.Optimizer) -> Hyper:
 
 
 def state_bytes(opt: torch.optim.Optimizer, params: Iterable[Tensor]) -> float:
-    """Bytes of optimizer state per parameter, measured; single numbers (step counters) are not counted."""
+    """Bytes of optimizer state per parameter, measured.
 
-    def size(thing: object) -> int:
+    What has no axis beside a parameter that has some is a single number of the method (a step counter), and so is `step`
+    beside any; these are not counted.
+    """
+    params = list(params)
+    shapes = dict(enumerate(p.shape for group in opt.param_groups for p in group["params"]))
+
+    def size(thing: object, number: bool) -> int:
         if isinstance(thing, Tensor):
-            return thing.numel() * thing.element_size() if thing.numel() > 1 else 0
+            return 0 if number and thing.ndim == 0 else thing.numel() * thing.element_size()
         if isinstance(thing, Mapping):
-            return sum(map(size, thing.values()))
-        return sum(map(size, thing)) if isinstance(thing, (list, tuple)) else 0
+            return sum(size(part, number or name == "step") for name, part in thing.items())
+        return sum(size(part, number) for part in thing) if isinstance(thing, (list, tuple)) else 0
 
-    return size(opt.state_dict()["state"]) / sum(p.numel() for p in params)
+    state = opt.state_dict()["state"]
+    return sum(size(of, number=bool(shapes.get(i, (1,)))) for i, of in state.items()) / sum(p.numel() for p in params)

@@ -1,9 +1,10 @@
 """Carrying out many runs, one after the other or in several processes.
 
-A worker is a Python process of its own that reads one run a line and writes one message a line, both JSON. It writes
-its results straight into the store. Its input is a pipe from the parent: when the parent dies, however suddenly, the
-pipe closes and the worker ends itself, so nothing is left running. Every worker computes on one thread, because sums
-over several threads are not the same sums, and these models are small.
+A worker is a Python process of its own that reads one run a line and writes one message a line, both JSON: how far it
+is, or the sentence for the person if it cannot go on. It writes its results straight into the store. Its input is a pipe
+from the parent: when the parent dies, however suddenly, the pipe closes and the worker ends itself, so nothing is left
+running. Every worker computes on one thread, because sums over several threads are not the same sums, and these models
+are small.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 import torch
 
 from steepest.bench.errors import UsageError
-from steepest.bench.run import Run, execute
+from steepest.bench.run import BrokenCheckpoint, Run, execute
 from steepest.bench.store import Store
 
 
@@ -62,12 +64,15 @@ def carry_out(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener) ->
 
 def one(run: Run, store: Store, listen: Listener) -> None:
     """Carries out one run in this process and stores what came out."""
-    record = execute(
-        run,
-        store.checkpoint(run),
-        save=lambda state: store.put_checkpoint(run, state),
-        progress=lambda part: listen(Event(run, part)),
-    )
+    try:
+        record = execute(
+            run,
+            store.checkpoint(run),
+            save=lambda state: store.put_checkpoint(run, state),
+            progress=lambda part: listen(Event(run, part)),
+        )
+    except BrokenCheckpoint as error:
+        raise store.broken_checkpoint(run, error) from error
     store.put(run, record)
     listen(Event(run, 1.0, record.status))
 
@@ -98,9 +103,11 @@ def _in_processes(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener
             if message is None:
                 lost = busy[number]
                 raise UsageError(
-                    f"a process ended by itself while it ran {lost.method} on {lost.workload}, seed {lost.seed} "
-                    f"(exit code {workers[number].wait()}); finished runs are kept: --resume goes on with them"
+                    f"a process ended by itself while it ran {lost} (exit code {workers[number].wait()}); "
+                    "finished runs are kept: --resume goes on with them"
                 )
+            if "error" in message:
+                raise UsageError(message["error"])
             listen(Event(busy[number], message["part"], message["status"]))
             if message["status"]:
                 del busy[number]
@@ -110,7 +117,8 @@ def _in_processes(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener
     finally:
         for worker in workers:
             assert worker.stdin is not None
-            worker.stdin.close()  # the worker takes this as its end
+            with suppress(BrokenPipeError):  # it has ended already
+                worker.stdin.close()  # the worker takes this as its end
         for worker, reader in zip(workers, readers, strict=True):
             worker.wait()
             reader.join()
@@ -133,8 +141,9 @@ def _start(folder: Path) -> subprocess.Popen[str]:
 
 def _send(worker: subprocess.Popen[str], run: Run) -> None:
     assert worker.stdin is not None
-    worker.stdin.write(json.dumps(asdict(run)) + "\n")
-    worker.stdin.flush()
+    with suppress(BrokenPipeError):  # it has ended already; why stands in its messages
+        worker.stdin.write(json.dumps(asdict(run)) + "\n")
+        worker.stdin.flush()
 
 
 def _warm_up() -> None:
@@ -159,15 +168,18 @@ def work(folder: Path) -> None:
     threading.Thread(target=read, daemon=True).start()
     _warm_up()
 
-    def tell(event: Event) -> None:
+    def tell(message: dict[str, Any]) -> None:
         try:
-            answers.write(json.dumps({"part": event.part, "status": event.status}) + "\n")
+            answers.write(json.dumps(message) + "\n")
         except BrokenPipeError:
             os._exit(0)  # the parent has just died
 
-    with Store(folder) as store:
-        while True:
-            one(orders.get(), store, tell)
+    try:
+        with Store(folder) as store:
+            while True:
+                one(orders.get(), store, lambda event: tell({"part": event.part, "status": event.status}))
+    except UsageError as error:  # the parent says it to the person
+        tell({"error": str(error)})
 
 
 def _lists_to_tuples(config: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepest.bench.errors import UsageError
+
 STEP = 3.0  # gradient-equivalents of one plain training step: one forward, one backward
 Batch = tuple[Tensor, ...]
 
@@ -36,7 +38,9 @@ class Problem:
         evaluate: `evaluate(model)`, numbers by name, `"loss"` among them (held-out data, lower is better). The model is
             in evaluation mode and gradients are off.
         budget: gradient-equivalents a run may spend; 3 per plain training step.
-        target: the held-out loss that counts as solved; None: what the reference method reaches within the same bench.
+        target: the held-out loss that counts as solved once a run has reached it and stays at or below it to its end. It
+            has to lie below the loss before the first step. None (default): the median of what the reference method
+            ends at within the same bench.
     """
 
     model: nn.Module
@@ -45,6 +49,19 @@ class Problem:
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     budget: float = 500 * STEP
     target: float | None = None
+
+
+def refuse_met(workload: str, seed: int, target: float | None, start: float | None) -> None:
+    """Refuses a target that nothing has to be done for.
+
+    Raises:
+        UsageError: the loss is at or below it before the first step.
+    """
+    if target is not None and start is not None and start <= target:
+        raise UsageError(
+            f"workload {workload!r}: target {target:g} is met before the first step (with seed {seed} the loss begins at "
+            f"{start:.4g}); give a lower one, or target=None for what the reference method ends at"
+        )
 
 
 def always_there() -> str | None:

@@ -19,12 +19,16 @@ import hashlib
 import io
 import json
 import math
+import pickle
 import time
+import traceback
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
+from types import NoneType
 from typing import Any
 
 import torch
@@ -33,12 +37,14 @@ from torch import Tensor
 import steepest
 from steepest.bench import contestants
 from steepest.bench.contestants import Contestant, Hyper
-from steepest.bench.errors import first_line
+from steepest.bench.errors import UsageError, first_line
 from steepest.bench.machine import here
-from steepest.bench.problem import STEP, Problem, Workload
+from steepest.bench.problem import STEP, Problem, Workload, refuse_met
 from steepest.bench.workloads.own import find as find_workload
 
+STATUSES = ("done", "diverged", "failed")
 EVALUATIONS = 40  # evenly spread over the budget: the resolution of "time to target"
+FRAMES = 12  # of a traceback that are kept in a record
 SAVE_EVERY = 10.0  # seconds between two checkpoints of a run in progress
 
 Point = dict[str, float | None]  # step, ge, seconds, train, loss, and the workload's other metrics
@@ -69,6 +75,9 @@ class Run:
         """The hash of all of it."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:20]
 
+    def __str__(self) -> str:
+        return f"{self.method} on {self.workload}, seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -81,7 +90,8 @@ class Record:
         state_bytes: bytes of optimizer state per parameter, measured.
         settings: the hyper-parameters it really ran with.
         where: machine, threads and versions.
-        error: what was raised, if it failed.
+        error: what was raised, if it failed, in one line.
+        traceback: and where, as Python prints it.
     """
 
     status: str
@@ -91,6 +101,23 @@ class Record:
     settings: Hyper = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    traceback: str = ""
+
+
+def check_curve(curve: object, least: int) -> None:
+    """Checks that something read from a file is a curve of at least so many points.
+
+    Raises:
+        ValueError: it is not, with what is wrong.
+    """
+    if not isinstance(curve, list) or len(curve) < least:
+        raise ValueError("it has no curve")
+    for point in curve:
+        if not isinstance(point, dict) or not {"step", "ge", "seconds", "train", "loss"} <= point.keys():
+            raise ValueError(f"a point of its curve is {str(point)[:60]}")
+        for name, value in point.items():
+            if not isinstance(value, (int, float, NoneType)) or (value is None and name in ("step", "ge", "seconds")):
+                raise ValueError(f"a point of its curve has {name} = {value!r}")
 
 
 Save = Callable[[bytes], None]
@@ -115,6 +142,10 @@ def execute(
 
     Returns:
         The record; nothing that the method does wrong is raised.
+
+    Raises:
+        BrokenCheckpoint: the checkpoint cannot be taken up.
+        UsageError: the problem's target is met before the first step.
     """
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a method warns of shows in its curve
@@ -122,17 +153,19 @@ def execute(
         try:
             trip = _Trip(run, find_workload(run.workload), contestants.find(run.method))
         except Exception as error:  # noqa: BLE001 - a user's workload may break for one seed only
-            return Record("failed", [], error=first_line(error))
+            return Record("failed", [], error=first_line(error), traceback=_trace(error))
         points, saved = trip.points(checkpoint), time.monotonic()
         while True:
             try:  # the method's mistakes are caught here, and not those of `save` and `progress`
                 next(points)
             except StopIteration:
                 return trip.record("diverged" if trip.diverged else "done")
+            except (BrokenCheckpoint, UsageError):
+                raise
             except FloatingPointError as error:  # methods may refuse a gradient that is not finite
-                return trip.record("diverged", first_line(error))
+                return trip.record("diverged", error)
             except Exception as error:  # noqa: BLE001 - a method that breaks is a result of the benchmark
-                return trip.record("failed", first_line(error))
+                return trip.record("failed", error)
             if progress:
                 progress(min(1.0, trip.ge / run.budget))
             if save and time.monotonic() - saved >= save_every and not trip.diverged:
@@ -153,6 +186,15 @@ def returned(opt: Any) -> Iterator[None]:
         opt.train()
     else:
         yield
+
+
+def _trace(error: Exception) -> str:
+    """Where it was raised, as Python prints it: the last frames, which are the nearest to the cause."""
+    return "".join(traceback.format_exception(error, limit=-FRAMES))
+
+
+class BrokenCheckpoint(Exception):
+    """What should be a checkpoint is none; the text says why."""
 
 
 class _Trip:
@@ -176,13 +218,36 @@ class _Trip:
         self.settings = contestants.settings_of(self.opt)
         if checkpoint is None:
             self.evaluate([])
+            refuse_met(self.run.workload, self.run.seed, self.problem.target, self.curve[0]["loss"])
         else:
+            optimizer = self._take_up(checkpoint)
+            self.opt.load_state_dict(optimizer)  # a method that cannot load what it saved has failed
+
+    def _take_up(self, checkpoint: bytes) -> dict[str, Any]:
+        """Takes up all of a checkpoint but the optimizer's state, which is returned.
+
+        Raises:
+            BrokenCheckpoint: it is not what `checkpoint` made.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(checkpoint)) as packed:
+                if (part := packed.testzip()) is not None:
+                    raise ValueError(f"the checksum of {part} is wrong")
             kept = torch.load(io.BytesIO(checkpoint), weights_only=True)
+            curve, optimizer = json.loads(kept["curve"]), kept["optimizer"]
+            check_curve(curve, least=1)
+            clocks = [float(clock) for clock in kept["clocks"]]
+            step, self.ge, self.seconds, self.first_step = clocks
+            self.curve, self.step = curve, int(step)
             self.problem.model.load_state_dict(kept["model"])
-            self.opt.load_state_dict(kept["optimizer"])
-            self.curve = json.loads(kept["curve"])
-            self.step, self.ge, self.seconds, self.first_step = kept["clocks"]
             torch.set_rng_state(kept["random"])
+        except pickle.UnpicklingError as error:  # torch's text advises to load the file without its safety
+            raise BrokenCheckpoint("it holds other things than tensors and numbers") from error
+        except Exception as error:
+            raise BrokenCheckpoint(first_line(error)) from error
+        if not isinstance(optimizer, dict):
+            raise BrokenCheckpoint(f"its optimizer state is {type(optimizer).__name__}")
+        return optimizer
 
     def points(self, checkpoint: bytes | None) -> Iterator[None]:
         """Steps and evaluates until the budget is spent or the loss is lost; stops for breath after each evaluation."""
@@ -263,7 +328,8 @@ class _Trip:
         torch.save(everything, stream)
         return stream.getvalue()
 
-    def record(self, status: str, error: str = "") -> Record:
+    def record(self, status: str, error: Exception | None = None) -> Record:
         """The result, however far the run came."""
         size = contestants.state_bytes(self.opt, self.params) if self.opt is not None else 0.0
-        return Record(status, self.curve, self.first_step, size, self.settings, here(self.device), error)
+        told = {"error": first_line(error), "traceback": _trace(error)} if error else {}
+        return Record(status, self.curve, self.first_step, size, self.settings, here(self.device), **told)

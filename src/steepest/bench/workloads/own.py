@@ -1,8 +1,8 @@
 """A user's own workload, named `package.module:function` on the command line.
 
 The function gets a seed and returns a `steepest.bench.Problem`. It is tried once, with seed 0, before anything is
-started, so that a mistake costs a second and not an evening. The text of the module is part of the identity of its
-runs: after an edit, old results are not taken for new ones.
+started, so that a mistake costs a second and not an evening. The text of the module, and of those beside it that it
+uses, is part of the identity of its runs: after an edit, old results are not taken for new ones.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from numbers import Real
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from steepest.bench.errors import UsageError, first_line, unknown
-from steepest.bench.problem import Problem, Workload
+from steepest.bench.problem import Problem, Workload, refuse_met
 from steepest.bench.workloads import BUILT_IN
 
 
@@ -59,16 +60,33 @@ def _own(name: str) -> Workload:
         more = f"{module_name} defines {', '.join(public)}" if public else f"{module_name} defines no functions"
         raise unknown("function", function_name, public, more)
     problem = _tried(name, function)
-    source = getattr(module, "__file__", None)
-    text = Path(source).read_bytes() if source else b""
     return Workload(
         name,
         (inspect.getdoc(function) or "your own").splitlines()[0],
         function,
         problem.budget,
         problem.target,
-        fingerprint=hashlib.sha256(text).hexdigest()[:12],
+        fingerprint=hashlib.sha256(_code(module)).hexdigest()[:12],
     )
+
+
+def _code(module: ModuleType) -> bytes:
+    """The source of the module, and of the modules beside it that it has names from, however indirectly."""
+    if not module.__file__:
+        return b""
+    home = Path(module.__file__).resolve().parents[module.__name__.count(".")]
+    texts, waiting = dict[str, bytes](), [module]
+    while waiting:
+        one = waiting.pop()
+        path = Path(getattr(one, "__file__", None) or "/").resolve()
+        if one.__name__ in texts or home not in path.parents or "site-packages" in path.parts or not path.is_file():
+            continue
+        texts[one.__name__] = path.read_bytes()
+        for value in vars(one).values():
+            where = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(where, str) and where in sys.modules:
+                waiting.append(sys.modules[where])
+    return texts.pop(module.__name__, b"") + b"".join(text for _, text in sorted(texts.items()))
 
 
 def _broken(name: str, what: str, error: BaseException) -> UsageError:
@@ -78,6 +96,7 @@ def _broken(name: str, what: str, error: BaseException) -> UsageError:
 def _tried(name: str, function: Callable[[int], object]) -> Problem:
     """Builds the problem for seed 0 and asks each of its parts once, leaving the random state as it was."""
     with torch.random.fork_rng():
+        torch.manual_seed(0)  # as a run does: what is seen here is what a run with seed 0 begins with
         try:
             problem = function(0)
         except (Exception, SystemExit) as error:
@@ -87,9 +106,9 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
                 f"workload {name!r} returned {type(problem).__name__}; it must return a steepest.bench.Problem"
             )
         try:
-            loss = problem.loss(problem.model, problem.batch(0))
             with torch.no_grad():
-                metrics: object = problem.evaluate(problem.model)
+                metrics: object = problem.evaluate(problem.model.eval())
+            loss = problem.loss(problem.model.train(), problem.batch(0))
         except (Exception, SystemExit) as error:
             raise _broken(name, "failed on its first batch", error) from error
     given: object = loss
@@ -107,4 +126,5 @@ def _tried(name: str, function: Callable[[int], object]) -> Problem:
         raise UsageError(
             f"workload {name!r}: target is {problem.target!r}; give a finite number, or None for no target"
         )
+    refuse_met(name, 0, problem.target, float(metrics["loss"]))
     return problem
