@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +104,65 @@ def test_drawing_is_fixed_by_the_trial_and_stays_in_the_space() -> None:
 
 
 def test_the_reference_is_always_there(methods: dict[str, Any]) -> None:
-    assert plan.choose_methods("Twice, Counted,Twice", quick=False) == ("Twice", "Counted", "torch.AdamW")
-    assert plan.choose_methods(None, quick=True)[0] == "torch.AdamW"
+    assert plan.choose_methods("Twice, Counted,Twice") == ("Twice", "Counted", "torch.AdamW")
+    assert plan.choose_methods(None)[0] == "torch.AdamW"
 
 
 def test_the_default_methods_exist() -> None:
-    assert set(plan.QUICK_METHODS) <= set(plan.DEFAULT_METHODS) <= set(contestants.names())
+    assert set(plan.DEFAULT_METHODS) <= set(contestants.names())
+
+
+def test_runs_that_changed_code_makes_void_are_named(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: when they have been made again there is nothing more to say."""
+    asked = settings(tiny, tmp_path, ["torch.AdamW", "torch.SGD"])
+    assert plan.void(asked) == []
+    plan.bench(asked, lambda event: None)
+    assert plan.void(asked) == []
+    Path("tiny_workload.py").write_text(Path("tiny_workload.py").read_text() + "# edited\n")
+    edited = settings(tiny, tmp_path, ["torch.AdamW", "torch.SGD"])
+    (text,) = plan.void(edited)
+    assert text == (f"4 finished runs are void and made again: the code of {tiny} has changed since (2 of torch.AdamW, "
+                    "2 of torch.SGD)")  # fmt: skip
+    plan.bench(edited, lambda event: None)
+    assert plan.void(edited) == []
+    monkeypatch.setattr(plan, "Run", partial(Run, version="9.9"))
+    (text,) = plan.void(settings(tiny, tmp_path, ["torch.SGD"]))
+    assert text.endswith(f"steepest {Run(tiny, 'm', 0, 1.0).version} made them, and this is 9.9 (2 of torch.SGD)")
+
+
+def test_code_that_a_workload_takes_from_beside_it_is_part_of_it(tiny: str) -> None:
+    alone = find(tiny).fingerprint
+    source = Path("tiny_workload.py").read_text()
+    assert alone == hashlib.sha256(source.encode()).hexdigest()[:12]  # as it was before others were looked at
+    sys.modules.pop("tiny_workload")
+    Path("tiny_workload.py").write_text("from tiny_model import width\n" + source)
+    Path("tiny_model.py").write_text("from tiny_deeper import size\ndef width():\n    return size\n")
+    Path("tiny_deeper.py").write_text("size = 6\n")
+    try:
+        before = find(tiny).fingerprint
+        assert find(tiny).fingerprint == before
+        Path("tiny_model.py").write_text(Path("tiny_model.py").read_text() + "# edited\n")
+        assert find(tiny).fingerprint != before
+    finally:
+        for name in ("tiny_model", "tiny_deeper"):
+            sys.modules.pop(name, None)
+
+
+def test_a_target_that_is_met_at_the_start_is_refused(tiny: str, tmp_path: Path) -> None:
+    """For the seed that is tried first, and for any other when it begins."""
+    path = Path("tiny_workload.py")
+    source = path.read_text()
+    path.write_text(source.replace("target=4.0", "target=40.0"))
+    with pytest.raises(UsageError, match=r"target 40 is met before the first step \(with seed 0 the loss begins at"):
+        find(tiny)
+    sys.modules.pop("tiny_workload")
+    path.write_text(source.replace("target=4.0", "target=40.0 if seed else 4.0"))
+    with pytest.raises(UsageError, match="with seed 1 the loss begins at"):
+        plan.bench(settings(tiny, tmp_path, ["torch.SGD"]), lambda event: None)
+    with pytest.raises(UsageError, match="with seed 1 the loss begins at"):
+        plan.bench(settings(tiny, tmp_path, ["torch.SGD"], jobs=2), lambda event: None)
 
 
 def test_every_torch_method_can_be_built_and_drawn() -> None:

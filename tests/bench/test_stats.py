@@ -57,7 +57,8 @@ CURVE: list[dict[str, float | None]] = [
     {"step": 0, "ge": 0.0, "seconds": 0.0, "loss": 2.0},
     {"step": 10, "ge": 30.0, "seconds": 0.5, "loss": None},
     {"step": 20, "ge": 60.0, "seconds": 0.9, "loss": 0.9},
-    {"step": 30, "ge": 90.0, "seconds": 1.2, "loss": 1.5},
+    {"step": 30, "ge": 90.0, "seconds": 1.2, "loss": 0.95},
+    {"step": 40, "ge": 120.0, "seconds": 1.5, "loss": 1.5},
 ]
 
 
@@ -68,12 +69,22 @@ CURVE: list[dict[str, float | None]] = [
         (1.0, "ge", 90, 60),
         (1.0, "seconds", 90, 0.9),
         (1.0, "ge", 50, INF),  # reached, but after the budget
+        (1.0, "ge", 120, INF),  # reached, and lost again
+        (0.92, "ge", 90, INF),
+        (1.5, "ge", 120, 60),
         (0.5, "ge", 90, INF),
-        (2.0, "ge", 90, 0),
+        (2.0, "ge", 120, 60),  # it began there, and was no number in between
     ],
 )
 def test_time_to_target(target: float, clock: str, budget: float, expected: float) -> None:
     assert stats.time_to(CURVE, target, clock, budget) == expected
+
+
+@pytest.mark.parametrize("rivals", [1, 2, 3, 6, 20])
+def test_so_many_workloads_are_needed(rivals: int) -> None:
+    """Brute force: the smallest corrected p-value of n workloads that all agree."""
+    least = next(n for n in range(1, 40) if stats.wilcoxon([float(i) for i in range(1, n + 1)]) * rivals < stats.LEVEL)
+    assert stats.workloads_needed(rivals) == least
 
 
 def test_misses_are_infinite_in_medians() -> None:

@@ -15,12 +15,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from steepest.bench.answer import Answer
 from steepest.bench.contestants import REFERENCE
 from steepest.bench.run import Record
-from steepest.bench.stats import R_MAX, log_ratio, profile, ratios_to_best
+from steepest.bench.stats import R_MAX, profile, ratios_to_best
+
+EDGE = 8.0  # the axis of ratios ends here and at its inverse
 
 # Okabe and Ito's colours, told apart by colour-blind readers too, then a few more for long lists.
 _COLOURS = (
@@ -78,52 +80,79 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _middle(records: list[Record]) -> tuple[list[float], list[float], list[float], list[float]]:
+#: what a curve can show: key of a record's points → (axis, +1 where less is better and −1 where more is)
+MEASURES = {"loss": ("held-out loss", 1), "train": ("training loss", 1), "accuracy": ("held-out accuracy", -1)}
+
+
+def _middle(records: list[Record], measure: str) -> tuple[list[float], list[float], list[float], list[float]]:
     """(gradient-equivalents, median, lowest, highest) over seeds; a seed that was lost leaves the band."""
-    x, middle, low, high = [], [], [], []
+    x, middle, low, high = (list[float]() for _ in range(4))
+    worst = MEASURES[measure][1] * math.inf
     for i in range(max((len(r.curve) for r in records), default=0)):
         points = [r.curve[i] for r in records if i < len(r.curve)]
-        losses = [p["loss"] if p["loss"] is not None else math.inf for p in points]
-        losses += [math.inf] * (len(records) - len(points))
-        if math.isinf(m := statistics.median(losses)):
-            break
+        known = [v for p in points if (v := p.get(measure)) is not None]
+        if math.isinf(m := statistics.median(known + [worst] * (len(records) - len(known)))):
+            if x:
+                break
+            continue  # of training there is nothing yet before the first step
         x.append(statistics.median(p["ge"] or 0.0 for p in points))
         middle.append(m)
-        low.append(min(losses))
-        high.append(max(v for v in losses if math.isfinite(v)))
+        low.append(min(known))
+        high.append(max(known))
     return x, middle, low, high
 
 
-def curves(answer: Answer, workload: str) -> Figure:
-    """Held-out loss along gradient-equivalents: the median over seeds, in the band of all seeds."""
-    colour = colours(answer)
+def measures(answer: Answer, workload: str) -> list[str]:
+    """Which measures there are curves of."""
+    points = [p for (w, _, _), r in answer.results.records.items() if w == workload for p in r.curve]
+    return [measure for measure in MEASURES if any(p.get(measure) is not None for p in points)]
+
+
+def curves(answer: Answer, workload: str, measure: str = "loss") -> Figure:
+    """A measure along gradient-equivalents: the median over seeds, in the band of all seeds.
+
+    A cross is where half of the seeds are lost; a triangle at the top is where a curve leaves the picture.
+    """
+    colour, budget = colours(answer), answer.budgets[workload]
     with _page(5.6, 3.5) as (figure, ax):
+        lines: dict[str, tuple[list[float], list[float]]] = {}
         lowest, start = math.inf, -math.inf
         for m in sorted(answer.methods, key=lambda m: m == REFERENCE):
-            x, middle, low, high = _middle([answer.results.records[workload, m, s] for s in answer.seeds])
+            x, middle, low, high = _middle([answer.results.records[workload, m, s] for s in answer.seeds], measure)
             if not x:
                 continue
+            lines[m] = x, middle
             ax.plot(x, middle, color=colour[m], lw=1.7, ls="--" if m == REFERENCE else "-", label=m,
                     zorder=4 if m == REFERENCE else 3)  # fmt: skip
             ax.fill_between(x, low, high, color=colour[m], alpha=0.13, lw=0, zorder=2)
-            lowest, start = min(lowest, *low), max(start, middle[0])
+            if x[-1] < 0.97 * budget:
+                ax.plot(x[-1:], middle[-1:], "x", color=colour[m], ms=7, mew=2, clip_on=False, zorder=6)
+            lowest, start = min(lowest, *low), max(start, middle[0], min(middle[1:], default=-math.inf))
+        ax.set(title=workload, xlabel="gradient-equivalents", ylabel=MEASURES[measure][0], xlim=(0, budget))
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if measure == "accuracy":
+            ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+            return figure
         target = answer.targets[workload]
-        if math.isfinite(target):
+        if math.isfinite(target) and measure == "loss":
             ax.axhline(target, color="#6b7580", lw=1, ls=(0, (1, 2)), zorder=1)
             ax.annotate("target", (1, target), xycoords=("axes fraction", "data"), xytext=(-2, 3),
                         textcoords="offset points", ha="right", fontsize=8.5, color="#6b7580", zorder=5,
                         bbox={"fc": "white", "ec": "none", "pad": 0.6, "alpha": 0.8})  # fmt: skip
             lowest = min(lowest, target)
         _scale(ax, lowest, start)
-        ax.set(
-            title=workload, xlabel="gradient-equivalents", ylabel="held-out loss", xlim=(0, answer.budgets[workload])
-        )
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        top = ax.get_ylim()[1]
+        for m, (x, middle) in lines.items():
+            if (out := next((t for t, y in zip(x, middle, strict=True) if y > top), None)) is not None:
+                ax.plot([out], [top], "^", color=colour[m], ms=7, mew=0, clip_on=False, zorder=6)
     return figure
 
 
 def _scale(ax: Axes, lowest: float, start: float) -> None:
-    """Shows what lies between the start and the lowest loss; on a logarithmic axis if that is much."""
+    """Shows what lies between the lowest loss and the highest of the starts and of what any method came down to.
+
+    So some of each method's curve is in sight, however far above the start it went. Logarithmic if that is much.
+    """
     if not (math.isfinite(lowest) and math.isfinite(start) and lowest < start):
         return
     if lowest > 0 and start / lowest > 5:
@@ -175,29 +204,33 @@ def tuning(answer: Answer) -> Figure:
     return figure
 
 
+def _within(log: float) -> tuple[float, str]:
+    """The ratio as it is drawn, and its mark: what lies at or beyond an end of the axis is a triangle at that end."""
+    bound = math.log(EDGE)
+    return math.exp(max(-bound, min(bound, log))), ">" if log >= bound else "<" if log <= -bound else "o"
+
+
+def _at_the_ends(ratio: float, _: int) -> str:
+    """Labels of the axis of ratios: its ends stand for all beyond them."""
+    sign = "≥ " if ratio >= EDGE else "≤ " if ratio <= 1 / EDGE else ""
+    return f"{sign}{ratio:g}×"
+
+
 def ratios(answer: Answer) -> Figure:
     """Where is a method faster than the reference, and where slower? One dot a workload; a miss lies at the edge."""
     colour = colours(answer)
     rows = [s.method for s in reversed(answer.standings) if s.method != REFERENCE]
-    edge = 8.0
     with _page(5.6, max(2.2, 1.1 + 0.42 * len(rows))) as (figure, ax):
         for y, m in enumerate(rows):
-            per_workload = [
-                math.exp(
-                    max(
-                        -math.log(edge),
-                        min(math.log(edge), log_ratio(answer.cells[w, m].ge, answer.cells[w, REFERENCE].ge)),
-                    )
-                )
-                for w in answer.workloads
-            ]
-            ax.plot(per_workload, [y] * len(per_workload), "o", ms=6.5, color=colour[m], alpha=0.65, mew=0)
-            overall = answer.standing(m).ratio["ge"]
-            ax.plot([overall] * 2, [y - 0.27, y + 0.27], color=colour[m], lw=2.4)
+            for log in answer.by_workload(m).values():
+                ratio, mark = _within(log)
+                ax.plot([ratio], [y], mark, ms=6.5, color=colour[m], alpha=0.65, mew=0)
+            if not math.isnan(overall := answer.standing(m).ratio["ge"]):
+                ax.plot([_within(math.log(overall))[0]] * 2, [y - 0.27, y + 0.27], color=colour[m], lw=2.4)
         ax.axvline(1, color="#1a2129", lw=1.2, ls="--", zorder=1)
         ax.set_xscale("log", base=2)
-        ax.set(xlim=(1 / edge * 0.9, edge * 1.1), ylim=(-0.6, len(rows) - 0.4), yticks=range(len(rows)))
+        ax.set(xlim=(1 / EDGE * 0.9, EDGE * 1.1), ylim=(-0.6, len(rows) - 0.4), yticks=range(len(rows)))
         ax.set(yticklabels=rows, xlabel=f"gradient-equivalents relative to {REFERENCE}", title="Faster ← → slower")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
+        ax.xaxis.set_major_formatter(FuncFormatter(_at_the_ends))
         ax.grid(axis="y", visible=False)
     return figure

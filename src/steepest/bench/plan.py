@@ -7,7 +7,9 @@ reaches the target first, or else ends lowest, is chosen, and only then run on t
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,7 @@ class Settings:
         budget: gradient-equivalents a run, or None: each workload's own.
         tune: trials a method and workload; 0: untouched.
         jobs: processes at a time.
+        quick: whether this is a first look, which names no winner.
     """
 
     workloads: tuple[Workload, ...]
@@ -47,6 +50,7 @@ class Settings:
     budget: float | None = None
     tune: int = 0
     jobs: int = 1
+    quick: bool = False
 
     def budget_of(self, workload: Workload) -> float:
         """Gradient-equivalents of a run on that workload."""
@@ -64,21 +68,19 @@ class Results:
 
 
 DEFAULT_METHODS = (REFERENCE, "Auto", "ADOPT", "Lion", "SAM", "PoNoS", "DoG")  # one of each kind
-QUICK_METHODS = (REFERENCE, "ADOPT", "PoNoS")
 
 
-def choose_methods(asked: str | None, quick: bool) -> tuple[str, ...]:
+def choose_methods(asked: str | None) -> tuple[str, ...]:
     """The methods asked for, with the reference among them: without it there is nothing to compare with.
 
     Args:
         asked: names with commas between, or None for the defaults.
-        quick: whether the defaults are the short list.
 
     Raises:
         UsageError: for a name that does not exist.
     """
     if asked is None:
-        return QUICK_METHODS if quick else DEFAULT_METHODS
+        return DEFAULT_METHODS
     names = [name.strip() for name in asked.split(",") if name.strip()]
     if not names:
         raise UsageError(f"--methods got {asked!r}; give names with commas between, for example --methods ADOPT,SAM")
@@ -136,6 +138,11 @@ def reported(settings: Settings, chosen: dict[tuple[str, str], Hyper]) -> list[R
     ]
 
 
+def arrival(record: Record, target: float, clock: str, budget: float) -> float:
+    """When the run had reached the target for good; infinity if it did not, or did not get to its end."""
+    return time_to(record.curve, target, clock, budget) if record.status == "done" else math.inf
+
+
 def final_loss(record: Record) -> float:
     """The held-out loss at the end; infinity if the run did not get there."""
     last = record.curve[-1]["loss"] if record.status == "done" else None
@@ -148,10 +155,15 @@ def best(runs: Sequence[Run], store: Store, target: float | None) -> Hyper:
     def score(run: Run) -> tuple[float, float]:
         record = store.get(run)
         assert record is not None
-        arrived = math.inf if target is None else time_to(record.curve, target, "ge", run.budget)
+        arrived = math.inf if target is None else arrival(record, target, "ge", run.budget)
         return arrived, final_loss(record)
 
     return min(runs, key=score).hyper
+
+
+def needed(settings: Settings) -> list[Run]:
+    """The runs that are known to be needed; before tuning has ended the reported ones are not known yet."""
+    return [run for runs in trials(settings).values() for run in runs] if settings.tune else reported(settings, {})
 
 
 def count(settings: Settings) -> int:
@@ -164,10 +176,31 @@ def count_done(settings: Settings) -> int:
     if not (settings.out / NAME).is_file():
         return 0
     with Store(settings.out) as store:
-        needed = [run for runs in trials(settings).values() for run in runs] + (
-            [] if settings.tune else reported(settings, {})
-        )
-        return sum((got := store.get(run)) is not None and got.status != "failed" for run in needed)
+        return sum((got := store.get(run)) is not None and got.status != "failed" for run in needed(settings))
+
+
+def void(settings: Settings) -> list[str]:
+    """Sentences about finished runs that are made again because code has changed since: whose, and which code."""
+    if not (settings.out / NAME).is_file():
+        return []
+
+    def same(run: Run) -> tuple[object, ...]:
+        return run.workload, run.method, run.seed, run.budget, json.dumps(run.hyper, sort_keys=True)
+
+    causes: dict[str, Counter[str]] = {}  # cause → method → runs
+    with Store(settings.out) as store:
+        missing = {same(run): run for run in needed(settings) if store.get(run) is None}
+        latest = {same(old): old for old in store.runs()}
+    for old, new in ((latest[what], new) for what, new in missing.items() if what in latest):
+        cause = f"steepest {old.version} made them, and this is {new.version}"
+        if old.fingerprint != new.fingerprint:
+            cause = f"the code of {new.workload} has changed since"
+        causes.setdefault(cause, Counter())[old.method] += 1
+    return [
+        f"{methods.total()} finished run{'s are' if methods.total() > 1 else ' is'} void and made again: {cause} "
+        f"({', '.join(f'{n} of {method}' for method, n in sorted(methods.items()))})"
+        for cause, methods in causes.items()
+    ]
 
 
 def bench(settings: Settings, listen: Listener) -> Results:

@@ -15,6 +15,9 @@ from steepest.bench import figures
 from steepest.bench.answer import Answer, chance, factor, number
 from steepest.bench.contestants import REFERENCE, Hyper
 from steepest.bench.errors import UsageError
+from steepest.bench.stats import PROFILE
+
+CURVES = {"loss": "Held-out loss", "train": "Training loss", "accuracy": "Held-out accuracy"}
 
 
 def _hyper(hyper: Hyper) -> str:
@@ -39,8 +42,10 @@ def _everywhere(answer: Answer, key: str) -> str:
     return "; ".join(sorted({r.where[key] for r in answer.results.records.values() if key in r.where}))
 
 
-def _troubles(answer: Answer) -> list[tuple[str, str, int, str, str]]:
-    return [(m, w, seed, r.status, r.error) for (w, m, seed), r in sorted(answer.results.records.items())
+def _troubles(answer: Answer) -> list[tuple[str, str, int, str, str, str]]:
+    words = {"failed": "ended in an error"}
+    return [(m, w, seed, words.get(r.status, r.status), r.error, r.traceback)
+            for (w, m, seed), r in sorted(answer.results.records.items())
             if r.status != "done"]  # fmt: skip
 
 
@@ -61,9 +66,20 @@ def render(answer: Answer, arguments: Sequence[str]) -> str:
         answer=answer,
         reference=REFERENCE,
         colours=figures.colours(answer),
-        curves=[Markup(figures.svg(figures.curves(answer, w))) for w in answer.workloads],
+        curves=[
+            (
+                title,
+                [
+                    Markup(figures.svg(figures.curves(answer, w, measure)))
+                    for w in answer.workloads
+                    if measure in figures.measures(answer, w)
+                ],
+            )
+            for measure, title in CURVES.items()
+        ],
         ratios=Markup(figures.svg(figures.ratios(answer))) if len(answer.methods) > 1 else "",
-        profile=Markup(figures.svg(figures.profiles(answer))),
+        profile=Markup(figures.svg(figures.profiles(answer))) if len(answer.workloads) >= PROFILE else "",
+        least=PROFILE,
         tuning=Markup(figures.svg(figures.tuning(answer))) if s.tune > 1 and answer.tuning else "",
         settings=_settings(answer),
         troubles=_troubles(answer),

@@ -101,6 +101,9 @@ def _workload(answer: Answer, workload: str) -> Table:
     names = ("steps", "grad-eq.", "seconds", "reached", "final loss", *(["accuracy"] if accuracy else []))
     table = _table(f"{workload}: cost of held-out loss ≤ {number(goal, 4)}", names, answer)
     for c in cells:
+        if c.errors == c.seeds:  # nothing was measured
+            table.add_row(c.method, *["error"] + ["–"] * (len(names) - 1), style="yellow")
+            continue
         row = [c.method, number(c.steps), number(c.ge), number(c.seconds, 2), f"{c.reached}/{c.seeds}"]
         row.append(c.trouble if c.trouble.startswith(str(c.seeds)) else number(c.final))
         if accuracy:
@@ -121,14 +124,16 @@ def _standings(answer: Answer) -> Table:
             f"{s.reached:.0%}",
             *ratios,
             "" if s.method == REFERENCE else chance(s.p),
-            f"{s.state_bytes:.1f}",
+            number(s.state_bytes),
             Text("" if s.method == REFERENCE else s.verdict, style=_STYLE.get(s.verdict, "")),
         )
     return table
 
 
 def _troubles(answer: Answer, console: Console) -> None:
-    """Every different exception, once."""
-    seen = {(m, r.error) for (_, m, _), r in answer.results.records.items() if r.status == "failed"}
-    for method, error in sorted(seen):
-        console.print(Text(f"{method} failed: {error}", style="yellow"))
+    """Every different exception, once, with its workload; and where the first of them was raised."""
+    lost = {(m, w, r.error): r.traceback for (w, m, _), r in answer.results.records.items() if r.status == "failed"}
+    for method, workload, error in sorted(lost):
+        console.print(Text(f"{method} on {workload} ended in an error: {error}", style="yellow"))
+    if traces := [trace for trace in lost.values() if trace]:
+        console.print(Text(traces[0], style="dim"))

@@ -1,9 +1,9 @@
 """The few statistics a fair comparison needs, on plain lists, with misses as infinity.
 
 A method that never reaches the target has taken infinitely long: medians, ranks and profiles all know what to do with
-that, and no run is ever left out. Two methods are compared in pairs (same workload, same seed, so same weights and same
-batches) by the exact Wilcoxon signed-rank test on the logarithm of the ratio of their times; several methods compared
-with one reference share one error level by Holm's procedure.
+that. Two methods are compared by the exact Wilcoxon signed-rank test on the logarithm of the ratio of their median times,
+one ratio a workload: seeds of a workload are alike, and many of them say no more about the next workload than few do.
+Several methods compared with one reference share one error level by Holm's procedure.
 """
 
 from __future__ import annotations
@@ -15,18 +15,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 LEVEL = 0.05  # of the test that declares a win
+PROFILE = 5  # workloads: below, the steps of a performance profile are too coarse to be read
 R_MAX = 4.0  # a method this many times slower than the best on a workload scores nothing there
 
 
 def time_to(curve: Sequence[Mapping[str, float | None]], target: float, clock: str, budget: float) -> float:
-    """What the clock showed at the first evaluation at or below the target; infinity if none was within the budget."""
+    """What the clock showed at the evaluation from which on the loss was at or below the target to the end.
+
+    Reached means reached and stayed: a curve that rises above the target again has not reached it yet. Infinity if the
+    last evaluation within the budget is above the target, or is no number.
+    """
+    arrived = math.inf
     for point in curve:
         loss, spent = point["loss"], point["ge"]
         if spent is not None and spent > budget * 1.001:
             break
-        if loss is not None and loss <= target:
-            return float(point[clock] or 0.0)
-    return math.inf
+        if loss is None or loss > target:
+            arrived = math.inf
+        elif arrived == math.inf:
+            arrived = float(point[clock] or 0.0)
+    return arrived
 
 
 def median(values: Sequence[float]) -> float:
@@ -69,6 +77,18 @@ def wilcoxon(differences: Sequence[float]) -> float:
     observed = int(doubled[d > 0].sum())
     tail = min(ways[: observed + 1].sum(), ways[observed:].sum())
     return float(min(1.0, 2 * tail))
+
+
+def workloads_needed(rivals: int) -> int:
+    """The fewest workloads on which one method can differ significantly from the reference among so many rivals.
+
+    With n workloads the smallest two-sided p-value is 2**(1-n), and Holm multiplies it by the number of rivals.
+
+    Example:
+        >>> [workloads_needed(rivals) for rivals in (1, 2, 6)]
+        [6, 7, 8]
+    """
+    return math.floor(math.log2(2 * max(rivals, 1) / LEVEL)) + 1
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

@@ -1,0 +1,5 @@
+"""`python -m steepest.cli`."""
+
+from steepest.cli import main
+
+main()
