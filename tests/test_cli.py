@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,50 @@ def test_an_edited_workload_is_run_anew(here: Path, capsys: pytest.CaptureFixtur
     assert "4 of 4 runs done" in capsys.readouterr().out
 
 
+def test_resume_says_which_runs_an_edit_makes_void(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*BENCH, "--out", "o") == 0
+    (here / "own_workload.py").write_text(OWN + "# edited\n")
+    capsys.readouterr()
+    assert call(*BENCH, "--out", "o", "--resume") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "4 finished runs are void and made again: the code of own_workload:ridge has changed since (2 of torch.AdamW, 2 of "
+        "torch.SGD)"
+    ) in said
+    assert call(*BENCH, "--out", "o", "--resume") == 0
+    assert "void" not in capsys.readouterr().out
+
+
+def test_a_loss_that_raises_is_told_as_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In words, with the place, and kept in the report; it cannot be found out before, for it breaks later."""
+    late = OWN.replace("(m(b[0]) - b[1]).square().mean()", "my_loss(m, b)")
+    late += "\nfrom itertools import count\ncalls = count()\ndef my_loss(m, b):\n    if next(calls) > 3: raise KeyError('x7')\n"
+    (here / "own_workload.py").write_text(late + "    return (m(b[0]) - b[1]).square().mean()\n")
+    assert call(*BENCH, "--out", "o") == 0
+    said = capsys.readouterr().out
+    assert "Every run ended in an error" in said
+    assert "torch.SGD on own_workload:ridge ended in an error: KeyError: 'x7'" in said
+    assert "in my_loss" in said
+    page = Path("o/report.html").read_text(encoding="utf-8")
+    assert "in my_loss" in page
+    assert "ended in an error" in page
+
+
+def test_a_first_look_has_all_contestants_and_no_winner(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from steepest.bench import plan
+
+    monkeypatch.setattr(plan, "DEFAULT_METHODS", ("torch.AdamW", "torch.SGD", "Lion"))
+    line = ("bench", "-w", "own_workload:ridge", "-w", "wine", "--budget", "30", "--seeds", "1", "--jobs", "1")
+    assert call(*line, "--out", "o") == 0
+    whole = capsys.readouterr().out
+    assert call(*line, "--quick", "--out", "p") == 0
+    quick = capsys.readouterr().out
+    assert all("2 workloads × 3 methods × 1 seed" in said for said in (whole, quick))
+    assert "names no winner" in quick
+
+
 def test_a_missing_data_set_is_left_out_with_its_reason(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +212,45 @@ def test_list_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) ->
     assert "sam-flatter" in sam["claims"]
     assert sam["verdicts"]["sam-flatter"] == "held"
     assert "→ sam-flatter: held" in said
+
+
+def test_list_says_what_lr_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """A method that finds its own step multiplies it by lr, and begins with 1; for the others lr is the step."""
+    assert call("list", "--json") == 0
+    lr = {row["name"]: row["lr"] for row in json.loads(capsys.readouterr().out)}
+    own = {name for name, told in lr.items() if told["is"] == "multiplies what the method finds (leave it at 1)"}
+    assert own >= {"Auto", "DoG", "LDoG", "UDoG", "DAdaptAdam", "DAdaptSGD", "SPS", "PoNoS", "SLS", "AdamSQR"}
+    assert not own & {"AdamW", "SGD", "SAM", "Lion", "SMB", "AdaGradNorm", "ExtraSGD"}
+    assert {lr[name]["default"] for name in own} == {1.0}
+    assert all(told["is"] == "is the length of a step" for name, told in lr.items() if name not in own)
+    for name in steepest.methods:
+        doc = next(
+            line for line in (steepest.methods[name].make.__doc__ or "").splitlines() if line.strip().startswith("lr:")
+        )
+        assert ("multipli" in doc) == (name in own), name
+    assert call("list", "--area", "stepsize") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "×: it multiplies what the method finds (leave it at 1)" in said
+    assert "×1" in said
+
+
+@pytest.mark.parametrize("module", ["steepest", "steepest.cli"])
+def test_the_package_can_be_run(module: str) -> None:
+    ran = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, f"steepest {steepest.__version__}\n"), ran.stderr
+    ran = subprocess.run([sys.executable, "-m", module, "bensh"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1), ran.stderr
+    assert "did you mean 'bench'" in ran.stderr.lower()
+
+
+def test_the_shell_completes() -> None:
+    """What a shell sends when the tab key is pressed, and what it gets; the script is for `steepest`, not for a file."""
+    asks = os.environ | {"_STEEPEST_COMPLETE": "complete_bash", "COMP_WORDS": "steepest be", "COMP_CWORD": "1"}
+    line = [sys.executable, "-m", "steepest"]
+    ran = subprocess.run(line, env=asks, capture_output=True, text=True)
+    assert ran.stdout.split() == ["bench"], ran.stderr
+    shown = subprocess.run([*line, "--show-completion", "bash"], capture_output=True, text=True)
+    assert "complete -o default -F _steepest_completion steepest" in shown.stdout, shown
 
 
 def listed(capsys: pytest.CaptureFixture[str], *line: str) -> set[str]:
@@ -223,7 +307,10 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert call() == 0
     assert "bench" in capsys.readouterr().out
     assert call("bench", "--help") == 0
-    assert "stdlib-lm" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "stdlib-lm" in said
+    assert "this runs that code" in said
+    assert "name files that you trust" in said
 
 
 def test_every_built_in_workload_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
