@@ -131,14 +131,26 @@ def test_the_gradient_has_units(make: Callable[[], D.Direction], gs: Stream, pow
 @few
 @given(gs=streams())
 def test_caution(inner: Callable[[], D.Direction], scale: str, gs: Stream) -> None:
-    """Where a cautious direction moves it moves as its inner one, times one factor; nowhere against the gradient."""
-    plain, cautious = directions(inner(), gs), directions(D.Cautious(inner(), scale=scale), gs)
+    """Where a cautious direction moves it moves as its inner one, times one factor where g is not 0; never against it."""
+    plain, cautious = directions(inner(), gs), directions(D.Cautious(inner(), scale=scale, cap=2), gs)
     for g, d, c in zip(gs, plain, cautious, strict=True):
-        agrees = d * g > 0
-        kept = int(agrees.sum())
-        factor = len(g) / (kept + 1) if scale == "count" else len(g) / max(kept, 1e-3 * len(g))
-        assert torch.allclose(c, torch.where(agrees, d * factor, 0.0), rtol=1e-14)
+        agrees, n = d * g > 0, int((g != 0).sum())
+        factor = min(2.0, n / (int(agrees.sum()) + 1) if scale == "count" else n / max(int(agrees.sum()), 1))
+        assert torch.allclose(c, torch.where(g == 0, d, torch.where(agrees, d * factor, 0.0)), rtol=1e-14)
         assert (c * g >= 0).all()
+
+
+@pytest.mark.parametrize("inner", [D.Momentum, D.Adam, D.Lion])
+@pytest.mark.parametrize("scale", ["count", "mean"])
+@few
+@given(gs=streams(), dead=st.integers(1, 30))
+def test_caution_does_not_see_what_never_has_a_gradient(inner: Callable[[], D.Direction], scale: str, gs: Stream,
+                                                        dead: int) -> None:  # fmt: skip
+    """Rows of an embedding that no batch touches change nothing for those that are."""
+    alone = directions(D.Cautious(inner(), scale=scale), gs)
+    beside = directions(D.Cautious(inner(), scale=scale), [torch.cat([g, g.new_zeros(dead)]) for g in gs])
+    assert same([d[: len(gs[0])] for d in beside], alone)
+    assert not any(d[len(gs[0]) :].any() for d in beside)
 
 
 @few

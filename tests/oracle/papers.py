@@ -157,13 +157,13 @@ def adopt(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0.999
         yield x
 
 
-def caution(f: Problem, u: Vector, g: Vector, scale: str) -> Vector:
-    """The mask of C-AdamW and C-Lion, rescaled tensor by tensor."""
+def caution(f: Problem, u: Vector, g: Vector, scale: str, cap: float = 10.0) -> Vector:
+    """The mask of C-AdamW and C-Lion, rescaled tensor by tensor; ours leaves alone where the gradient is zero."""
     done = []
     for part, slope in zip(f.parts(u), f.parts(g), strict=True):
-        phi = (part * slope > 0).astype(np.float64)
-        s = phi.size / (phi.sum() + 1) if scale == "count" else 1 / max(phi.mean(), 1e-3)
-        done.append(s * part * phi)
+        n, phi = np.count_nonzero(slope), (part * slope > 0).astype(np.float64)
+        s = min(n / (phi.sum() + 1) if scale == "count" else n / max(phi.sum(), 1.0), cap)
+        done.append(np.where(slope == 0, part, s * part * phi))
     return join(done)
 
 

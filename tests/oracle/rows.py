@@ -121,6 +121,9 @@ B = {"b1": 0.8, "b2": 0.9}
 UPHILL = Linear([0.0], [1.0], [-0.1], [-0.1], [1.0], constant=8.0)  # m = 1, 0.8, 0.62: against the second and third
 SQUARE = Linear(np.zeros((3, 3)), [[1, 2, -3], [0.5, 4, 1], [-2, 0.3, 1]], [[2, -1, 0.2], [1, 1, 3], [0.4, -2, 1]])
 SHAPES = Quadratic(range(1, 11), [0.7], [[0.1, 0.9], [-0.2, 0.3]], [[[0.4], [0.2]], [[3.0], [1.0]]], np.array(0.1))
+#: rows of an embedding: most gradients are zero, most of the others turn round, and one of them does not
+SPARSE = Linear(np.ones(40), *[np.where(np.arange(40) % 3 == k % 3, np.where(np.arange(40) < 3, 1.0, (-1.0) ** (k // 3)),
+                                        0.0) for k in range(12)])  # fmt: skip
 WIDE = Linear(np.zeros(4000), np.ones(4000), np.r_[1.0, np.full(3999, -0.01)])  # one of 4000 coordinates agrees
 
 ROWS: list[Row] = [
@@ -203,6 +206,9 @@ ROWS += rows_search.rows(Row)
 EDGES: list[Row] = [
     Row("SimplexSGD", papers.simplex_sgd, on=SHAPES),
     Row(mean_cautious_adamw, papers.cautious_adamw, {}, {**B, "lam": 0.1, "scale": "mean"}, on=WIDE),
+    Row(mean_cautious_adamw, papers.cautious_adamw, {}, {**B, "lam": 0.1, "scale": "mean"}, on=SPARSE),
+    Row("CAdamW", papers.cautious_adamw, {"betas": (0.8, 0.9)}, B, on=SPARSE),
+    Row("CLion", papers.cautious_lion, on=SPARSE),
     Row("MARS", papers.mars, {"eps": 0.1}, {"eps": 0.1}, on=Quadratic([1, 2, 3], [0.5, 3.0], [0.1])),  # one is clipped
     Row("GaLore", papers_more.low_rank, {**LOW, "rank": 3}, {**LOW_TERMS, "rank": 3, "kind": "svd", "scale": 0.25},
         sees=True),  # of 5 x 3 and 4 x 5 the first is not projected

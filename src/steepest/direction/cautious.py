@@ -14,32 +14,40 @@ from steepest.core.rule import total
 class Cautious(Around):
     r"""Any direction, masked where it points against the gradient and rescaled for what was left out.
 
-    .. math:: \phi = \mathbb{1}[d\,g > 0],\quad d \leftarrow d\,\phi\,\frac{n}{\sum\phi + 1}
+    .. math:: \phi = \mathbb{1}[d\,g > 0],\quad
+              d \leftarrow \begin{cases} d\,\phi\,\min\bigl(\frac{n}{\sum\phi + 1},\, c\bigr) & g \ne 0\\
+                                     d & g = 0 \end{cases}
 
-    with n the number of elements of the tensor.  Moments are not masked.  Where d is a moment over a positive
-    denominator, the moment's sign is asked, which is the same and cheaper.
+    with n the number of elements of the tensor at which g is not 0.  A gradient of exactly zero (a row of an embedding
+    that the batch has not, a dead unit, an input that is 0) agrees with everything: there d stays as it is, and is not
+    counted.  Moments are not masked.  Where d is a moment over a positive denominator, the moment's sign is read, which
+    is the same and cheaper.
 
     Args:
         inner: the direction that is made cautious.
-        scale: ``"count"`` for n/(Σφ + 1) (paper), ``"mean"`` for 1/max(mean φ, 10⁻³) (the authors' C-AdamW since
-            January 2025).
+        scale: ``"count"`` for n/(Σφ + 1) (paper), ``"mean"`` for n/Σφ (the authors' C-AdamW since January 2025).
+        cap: c, an integer, the largest factor, default 10.
 
     Source: Liang et al. 2024, arXiv:2411.16085, Algorithm 1.
+
+    Note: the paper takes n for the number of all elements and has no cap; the authors' ``"mean"`` has the cap 1000.  With
+    the mask as it stands there a zero counts as disagreement, so that the few rows of an embedding that a batch touches
+    take steps n/Σφ times too long, and their momentum is lost; the authors advise d g ≥ 0 for embeddings (their issue 15).
+    Without zeros, and with one in ten coordinates agreeing, the two are the same.
 
     Note: decoupled decay is neither masked nor rescaled, and comes before the move.
     """
 
-    structure = {"scale": ("count", ("count", "mean"))}
+    structure = {"scale": ("count", ("count", "mean")), "cap": (10, "[1, inf)")}
     cite = ("liang2024cautious",)
     scale: str
+    cap: int
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
-        """The map, with one sum over the tensor."""
+        """The map, with two sums over the tensor."""
         d, new = self.ask_inner(g, x, s, h)
-        agrees = self.ask_heading(g, x, s, h) * g > 0
+        heard, agrees = g != 0, self.ask_heading(g, x, s, h) * g > 0
         kept = total(agrees)
-        if self.scale == "count":
-            factor = h.numel / (kept + 1.0)
-        else:
-            factor = 1.0 / torch.clamp(kept / h.numel, min=1e-3)
-        return torch.where(agrees, d, 0.0) * factor, new
+        kept = kept + 1.0 if self.scale == "count" else torch.clamp(kept, min=1.0)
+        factor = torch.clamp(total(heard) / kept, max=self.cap)
+        return torch.where(heard, torch.where(agrees, d, 0.0) * factor, d), new

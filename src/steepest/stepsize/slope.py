@@ -39,7 +39,8 @@ class Slope(StepSize):
               \varphi_t = \min\bigl(1, \max(0.1,\; 2\,\bar c_t)\bigr),\qquad
               s_t = \operatorname{sign}\,\langle g_t,\, m_{t-1} / (\sqrt{v_{t-1}} + \epsilon)\rangle
 
-    *Agreement.*  The batch of g_t has not been seen by m_{t-1}, so what they share is signal; c̄ is the mean of the first
+    *Agreement.*  The batch of g_t has not been seen by m_{t-1}, so what they share is signal; ‖m_{t-1}‖ is taken where g_t
+    is not 0, for a batch that touches few rows of an embedding says nothing about the others.  c̄ is the mean of the first
     five c, and from then on the largest that a running mean over about five has reached.  (Later c falls or turns negative
     at every good step size, so a fall means nothing; a rise does.)  The usual step is :math:`P_t = \varphi_t P`.
 
@@ -88,7 +89,7 @@ class Slope(StepSize):
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """The slope along the last direction and the agreement with the last moment, from the old moments."""
         slope = g * s.m / torch.clamp(s.v.sqrt() + h.eps, min=1e-30)  # before the first step both may be 0
-        return {"slope": slope, "shared": g * s.m, "now": g * g, "past": s.m * s.m}
+        return {"slope": slope, "shared": g * s.m, "now": g * g, "past": torch.where(g != 0, s.m * s.m, 0.0)}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """One slope further."""
