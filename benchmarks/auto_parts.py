@@ -108,7 +108,7 @@ class Signs(D.Adam):
 
 
 def assembled(
-    betas: tuple[float, float] = (0.5, 0.95), caution: bool = True, decay: float = 0.08, pull: float = 0.6,
+    betas: tuple[float, float] = (0.5, 0.95), caution: bool = True, decay: float = 0.2, pull: float = 0.6,
     gamma: int = 2, step: stepsize.StepSize | None = None, lr: float = 1.0, alike: bool = False,
     at: point.Point | None = None, codec: str = "bfloat16", guard: bool = True, kind: type[D.Adam] = D.Adam,
 ) -> Callable[[Any], steepest.Optimizer]:  # fmt: skip
@@ -120,7 +120,7 @@ def assembled(
             params, lr, direction=D.Cautious(adam, scale="mean") if caution else adam,
             step_size=stepsize.FadingSlope() if step is None else step,
             geometry=(geometry.Decay if alike else geometry.Relative)(weight_decay=decay),
-            point=point.ScheduleFree(gamma=gamma, pull=pull) if at is None else at, codec=codec,
+            point=point.ScheduleFree(gamma=gamma, power=0, pull=pull) if at is None else at, codec=codec,
             oracle=oracle.SkipSpikes(listen=1) if guard else None,
         )  # fmt: skip
 
@@ -139,19 +139,19 @@ VARIANTS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "usual step 0.03": assembled(step=stepsize.FadingSlope(usual=0.03)),
     "usual step 0.12": assembled(step=stepsize.FadingSlope(usual=0.12)),
     "DoG in the place of Slope": assembled(step=stepsize.DoG()),
-    "all tensors alike, usual step 0.015": assembled(alike=True, step=stepsize.Slope(usual=0.015), decay=0.08),
+    "all tensors alike, usual step 0.015": assembled(alike=True, step=stepsize.Slope(usual=0.015)),
     "a scale for each tensor instead of each coordinate": assembled(kind=TensorScale),
     "signs of the moment": assembled(kind=Signs),
     "no caution": assembled(caution=False),
-    "no average": assembled(at=point.Point(), decay=0.2),
-    "an average that does not pull": assembled(pull=0.0, decay=0.2),
-    "pull 0.3": assembled(pull=0.3, decay=0.14),
-    "pull 0.8": assembled(pull=0.8, decay=0.04),
+    "no average": assembled(at=point.Point()),
+    "an average that does not pull": assembled(pull=0.0),
+    "pull 0.3": assembled(pull=0.3),
+    "pull 0.8": assembled(pull=0.8),
     "weights t⁰": assembled(gamma=0),
     "weights t⁸": assembled(gamma=8),
     "no decay": assembled(decay=0.0),
-    "decay halved": assembled(decay=0.04),
-    "decay doubled": assembled(decay=0.16),
+    "decay halved": assembled(decay=0.1),
+    "decay doubled": assembled(decay=0.4),
     "β₁ = 0": assembled(betas=(0.0, 0.95)),
     "β₁ = 0.8": assembled(betas=(0.8, 0.95)),
     "β₁ = 0.9": assembled(betas=(0.9, 0.95)),

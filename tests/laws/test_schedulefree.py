@@ -48,6 +48,34 @@ def test_what_has_no_gradient_stays() -> None:
     assert torch.equal(alone.detach(), idle.detach())
 
 
+@pytest.mark.parametrize("gamma", [0, 3])
+def test_a_checkpoint_from_before_there_were_weights_goes_on(gamma: int) -> None:
+    """At one learning rate the sum of weights follows from the count; saved with it, a run goes on to the bit."""
+    ends = []
+    for told in (True, True, False):
+        x = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        make = lambda x=x: steepest.SGD([x], lr=0.1, point=point.ScheduleFree(gamma=gamma))  # noqa: E731
+        opt = make()
+        for t in range(8):
+            opt.step(lambda x=x: (x * torch.arange(1.0, 4.0)).square().sum())
+            if t == 4 and ends:
+                saved, opt = opt.state_dict(), make()
+                saved["state"][0] = {k: v for k, v in saved["state"][0].items() if told or k != "weighed"}
+                opt.load_state_dict(saved)
+        ends.append(x.detach())
+    assert torch.equal(ends[0], ends[1])
+    assert torch.allclose(ends[0], ends[2], rtol=1e-14)
+
+
+def test_a_threshold_goes_with_the_part_of_the_step_that_is_made() -> None:
+    """Where the gradient is balanced by an L1 penalty, y stays: the soft threshold is of the same step as the move."""
+    x = nn.Parameter(torch.tensor([2.0, -3.0], dtype=torch.float64))
+    opt = steepest.Optimizer([x], lr=0.1, point=point.ScheduleFree(), geometry=steepest.geometry.L1(l1=0.5))
+    for _ in range(5):
+        opt.step(lambda: -0.5 * x.abs().sum())
+    assert torch.allclose(x.detach(), torch.tensor([2.0, -3.0], dtype=torch.float64), rtol=1e-14)
+
+
 def test_noise_is_averaged_away() -> None:
     """On a noisy parabola what is returned is nearer than the point that walks: the mean of its points is meant."""
     chance = torch.Generator().manual_seed(0)

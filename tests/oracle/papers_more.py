@@ -217,3 +217,23 @@ def d_adapt_adam(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float 
             d = max(d, r / ((1 - q) * np.abs(s).sum()))
         x = x - used * lam * x - m / A
         yield x
+
+
+def schedule_free(f: Problem, x: Vector, etas: Rates, beta: float = 0.9, b2: float | None = None, eps: float = 0.0,
+                  lam: float = 0.0, power: int = 2) -> Path:  # fmt: skip
+    """arXiv:2405.15682, equations 3 to 5; with ``b2`` Algorithm 1, ε beside the corrected root.  Yields the average."""
+    y = z = x
+    v, total = 0 * x, 0.0
+    for t, eta in enumerate(etas, 1):
+        g = f.grad(y, t)
+        if b2 is not None:
+            v, gamma = b2 * v + (1 - b2) * g**2, eta * math.sqrt(1 - b2**t)
+            d = g / (np.sqrt(v) + eps * math.sqrt(1 - b2**t))
+        else:
+            gamma, d = eta, g
+        z = z - gamma * d - gamma * lam * y
+        total += gamma**power
+        c = gamma**power / total
+        x = (1 - c) * x + c * z
+        y = (1 - beta) * z + beta * x
+        yield x

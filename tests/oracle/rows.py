@@ -110,6 +110,17 @@ def sam_on_losses(params: Any, **options: Any) -> steepest.Optimizer:
     return steepest.Optimizer(params, point=point.SAM(rho=0.3), oracle=oracle.TwoPoint(radius=0.25), **options)
 
 
+def schedule_free(params: Any, power: int = 2, **options: Any) -> steepest.Optimizer:
+    """Schedule-free SGD with decoupled decay."""
+    at = point.ScheduleFree(pull=0.7, power=power)
+    return steepest.Optimizer(params, point=at, geometry=geometry.Decay(weight_decay=0.3), **options)
+
+
+def schedule_free_adamw(params: Any, power: int = 2, **options: Any) -> steepest.Optimizer:
+    """Schedule-free AdamW."""
+    return schedule_free(params, power, direction=D.Adam(beta1=0.0, beta2=0.9, eps=0.01), **options)
+
+
 def searched(params: Any, by: stepsize.StepSize, **options: Any) -> steepest.Optimizer:
     """A step size along a momentum, which may point uphill."""
     return steepest.Optimizer(params, direction=D.Momentum(momentum=0.9), step_size=by, **options)
@@ -199,6 +210,10 @@ ROWS: list[Row] = [
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 1e-2, "weight_decay": 0.1}, {"d0": 1e-2, "lam": 0.1}, lr=1.0),
     Row("DAdaptAdam", papers_more.d_adapt_adam, {"betas": (0.8, 0.9), "d0": 1e-2, "weight_decay": 0.1},
         {**B, "d0": 1e-2, "lam": 0.1}, lr=1.0),
+    Row(schedule_free, papers_more.schedule_free, {}, {"beta": 0.7, "lam": 0.3}, returned=True),
+    Row(schedule_free, papers_more.schedule_free, {"power": 0}, {"beta": 0.7, "lam": 0.3, "power": 0}, returned=True),
+    Row(schedule_free_adamw, papers_more.schedule_free, {}, {"beta": 0.7, "b2": 0.9, "eps": 0.01, "lam": 0.3},
+        returned=True),
 ]  # fmt: skip
 ROWS += rows_search.rows(Row)
 

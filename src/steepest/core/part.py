@@ -285,6 +285,10 @@ class Point(Part):
         """A map between direction and move, for points whose closed form needs no second question."""
         return d, {}
 
+    def pace(self, eta: Tensor, h: Scalars) -> Tensor:
+        """The step size that the geometry is told, for points that make a part of the step at once; here all of it."""
+        return eta
+
     def keep(self, run: Run) -> None:
         """What happens to the weights after the move."""
 

@@ -45,7 +45,7 @@ class Maps:
 
     def _moved(self, d: Tensor, t: SimpleNamespace, h: Scalars) -> Tensor:
         u = d if self.step_size.weighs_gradient else d * h.eta
-        return self.geometry(t.x, u, h.eta, h)
+        return self.geometry(t.x, u, self.point.pace(h.eta, h), h)
 
     def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The direction and its new state."""

@@ -19,7 +19,7 @@ class Auto(Optimizer):
     - direction: Adam with β = (0.5, 0.95) under a mask of caution;
     - step size: **measured**, from how far gradients confirm each other, and from the slopes where steps end
       (:class:`steepest.stepsize.Slope`);
-    - decay: **measured**, from whether gradients want the weights smaller or larger: between 0.03 and 0.16
+    - decay: **measured**, from whether gradients want the weights smaller or larger: between 0.075 and 0.4
       (:class:`steepest.stepsize.FadingSlope`);
     - geometry: steps and decay in units of each tensor's size (:class:`steepest.geometry.Relative`);
     - point: gradients are asked 0.6 of the way from the walking point to the average that is returned, whose weights
@@ -53,7 +53,7 @@ class Auto(Optimizer):
         inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
         own: dict[str, Any] = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
         super().__init__(params, lr, direction=inner, step_size=stepsize.FadingSlope(),
-                         geometry=geometry.Relative(weight_decay=0.08), point=point.ScheduleFree(gamma=2, pull=0.6),
+                         geometry=geometry.Relative(weight_decay=0.2), point=point.ScheduleFree(gamma=2, power=0, pull=0.6),
                          **own | options)  # fmt: skip
 
     def explain(self) -> str:

@@ -66,6 +66,10 @@ class Average(Point):
         """As the point inside does."""
         return self.around.after_direction(d, x, s, h)
 
+    def pace(self, eta: Tensor, h: Scalars) -> Tensor:
+        """As the point inside does."""
+        return self.around.pace(eta, h)
+
     def keep(self, run: Run) -> None:
         """Take in the point that the one inside has kept."""
         self.around.keep(run)

@@ -18,23 +18,27 @@ from steepest.point.average import Average
 class ScheduleFree(Average):
     r"""Gradients are asked between the point that walks and the average that is returned.
 
-    .. math:: y_t = (1-\beta)\, z_t + \beta\, \bar x_t,\quad z_{t+1} = z_t - \eta_t d(y_t),\quad
-              \bar x_{t+1} = \bar x_t + \frac{1+\gamma}{t+\gamma}\,(z_{t+1} - \bar x_t)
+    .. math:: y_t = (1-\beta)\, z_t + \beta\, \bar x_t,\quad z_{t+1} = z_t - \eta_t\,(d(y_t) + \lambda y_t),\quad
+              \bar x_{t+1} = \bar x_t + c_t\,(z_{t+1} - \bar x_t),\qquad
+              c_t = \frac{w_t}{\sum_{k \le t} w_k},\quad w_t = \tbinom{t+\gamma-1}{\gamma}\, \eta_t^r
 
     The parameters hold y, where training evaluates; ``with opt.averaged():`` puts x̄ into the model.  z is not stored: it
-    is :math:`(y - \beta\bar x)/(1-\beta)`.  The point z_k weighs about :math:`k^\gamma`, whatever the step size was, and
-    t counts the steps of each parameter.
+    is :math:`(y - \beta\bar x)/(1-\beta)`.  The binomial coefficient grows as :math:`t^\gamma`, the η of a weight is the group's
+    ``lr``, and t counts the steps of each parameter.  Where the direction corrects the bias of a second moment (Adam), the
+    paper has the correction in the step size; so has η here, for weights and decay:
+    :math:`\eta_t \sqrt{1-\beta_2^t}`.  Decay by λ in the geometry acts at y and moves z by ηλy.
 
     Args:
         gamma: γ, an integer, default 0 as in the paper.
+        power: r, an integer, default 2 (paper); 0 weighs points by their age alone.
         pull: β, how far from the walking point towards the average, default 0.9 (paper); 0 is
             :class:`steepest.point.Average`.
 
-    Source: Defazio et al. 2024, arXiv:2405.15682, equations 3 to 5; weights that grow as a power of t are their code's
-    ``r``.
+    Source: Defazio et al. 2024, arXiv:2405.15682, equations 3 to 5, and Algorithm 1 for decay and for weights with Adam
+    (there r = 2); weights that grow as a power of t are their code's ``r``, and r its ``weight_lr_power``.
 
-    Note: in the authors' code points are weighted by the square of the largest learning rate so far as well.  A decay in
-    the geometry acts on y and moves z by 1/(1-β) of it.
+    Note: the authors' code weighs by the largest learning rate so far, which differs where the rate falls.  A step size
+    that is found (DoG) is not in the weights.
 
     Example:
         >>> import torch, steepest
@@ -50,8 +54,10 @@ class ScheduleFree(Average):
     """
 
     hyper = {"pull": (0.9, "[0, 1)")}
-    structure = {"gamma": (0, "[0, inf)")}
+    structure = {"gamma": (0, "[0, inf)"), "power": (2, "[0, inf)")}
+    keeps = (*Average.keeps, "weighed")
     cite = ("defazio2024road",)
+    power: int
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -61,19 +67,35 @@ class ScheduleFree(Average):
         """The part of the walking point's step that y makes at once."""
         return d * (1 - h.pull), {}
 
+    def pace(self, eta: Tensor, h: Scalars) -> Tensor:
+        """Decay and prox go with that part."""
+        return eta * ((1 - h.pull) / getattr(h, "c2", 1.0))
+
+    def share(self, t: int, eta: float, state: dict[str, Any]) -> float:
+        """c at a parameter's step t; ``weighed`` is the sum of weights so far, with the last binomial coefficient as 1."""
+        if not self.power:
+            return (1 + self.gamma) / (t + self.gamma)
+        weight = eta**self.power
+        if "weighed" not in state:  # the first step, or saved before there were weights: η was as it is now
+            state["weighed"] = weight * (t - 1 + self.gamma) / (1 + self.gamma) if t > 1 else 0.0
+        state["weighed"] = weight + state["weighed"] * (t - 1) / (t + self.gamma - 1 or 1)
+        return weight / state["weighed"] if state["weighed"] > 0 else 0.0
+
     def keep(self, run: Run) -> None:
         """Take in the point that walks, and move y along with the average."""
         for group in run.opt.param_groups:
-            pull, by_age = run.h("pull", group), defaultdict[int, list[Tensor]](list)
+            pull, by_share, etas = run.h("pull", group), defaultdict[float, list[Tensor]](list), dict[int, float]()
             for p in group["params"]:
                 state = run.opt.state.get(p, {})
                 if "average" in state and state.get("averaged", 0) < state["step"]:  # it was moved in this step
-                    state["averaged"] = state["step"]
-                    by_age[state["step"]].append(p)
-            for t, params in by_age.items():
+                    state["averaged"] = t = state["step"]
+                    if self.power and t not in etas:
+                        etas[t] = run.h("lr", group) / run.opt._h(group, t).get("c2", 1.0)
+                    by_share[self.share(t, etas.get(t, 0.0), state)].append(p)
+            for c, params in by_share.items():
                 means: list[Tensor] = [shard.local(run.opt.state[p]["average"]) for p in params]
                 points = [shard.local(p) for p in params]
                 steps = torch._foreach_sub([y.to(m.dtype) for y, m in zip(points, means, strict=True)], means)
-                torch._foreach_mul_(steps, (1 + self.gamma) / (t + self.gamma) / (1 - pull))
+                torch._foreach_mul_(steps, c / (1 - pull))
                 torch._foreach_add_(means, steps)
                 torch._foreach_add_(points, [u.to(y.dtype) for u, y in zip(steps, points, strict=True)], alpha=pull)
