@@ -46,7 +46,7 @@ class Average(Point):
 
     structure = {"gamma": (8, "[0, inf)")}
     state = {"average": State("x", exact=True)}
-    keeps = ("averaged",)
+    keeps: tuple[str, ...] = ("averaged",)
     cite = ("shamir2013stochastic",)
     gamma: int
 
