@@ -103,8 +103,8 @@ def penalty(f: Problem, x: Vector, etas: Rates, gamma: float = 0.05, eps: float 
 
 
 def gam(f: Problem, x: Vector, etas: Rates, rho: float = 0.2, rho_prime: float = 0.02, alpha: float = 0.6,
-        beta: float = 0.5, gamma: float = 0.03, mu: float = 0.0, lam: float = 0.0) -> Path:  # fmt: skip
-    """arXiv:2303.03108, Appendix D as in the authors' code."""
+        beta: float = 0.5, gamma: float = 0.03, mu: float = 0.0, lam: float = 0.0, code: bool = False) -> Path:  # fmt: skip
+    """arXiv:2303.03108, Appendix D; the authors' code has another m."""
     buf = 0 * x
     for t, eta in enumerate(etas, 1):
         g0 = f.grad(x, t)
@@ -112,7 +112,7 @@ def gam(f: Problem, x: Vector, etas: Rates, rho: float = 0.2, rho_prime: float =
         z = x + to_radius(g1 - g0, g1 - g0, rho)
         g2 = f.grad(z, t)
         g3 = f.grad(z + to_radius(g2, g2, rho_prime), t)
-        n, m = alpha * g1 + (1 - alpha) * g3, g0 + (1 - beta) * g2
+        n, m = alpha * g1 + (1 - alpha) * g3, (1.0 if code else beta) * g0 + (1 - beta) * g2
         if n.any():
             vertical = m - dot(m, n) / dot(n, n) * n
             n = n - gamma * vertical

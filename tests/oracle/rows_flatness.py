@@ -43,6 +43,8 @@ ROWS: list[Row] = [
         {"rho": 0.4, "rho_prime": 0.1, "gamma": 0.3, **TERMS}),
     Row("GAM", papers.gam, {"alpha": 0.3, "blend": 0.1, "tilt": 0.1, "momentum": 0.0},
         {"alpha": 0.3, "beta": 0.1, "gamma": 0.1}),
+    Row("GAM", papers.gam, {"alpha": 0.3, "blend": 0.1, "tilt": 0.1, "momentum": 0.0, "whole": True},
+        {"alpha": 0.3, "beta": 0.1, "gamma": 0.1, "code": True}),
 ]  # fmt: skip
 
 EDGES: list[Row] = [

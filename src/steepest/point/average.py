@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class Average(Point):
 
     structure = {"gamma": (8, "[0, inf)")}
     state = {"average": State("x", exact=True)}
-    keeps: tuple[str, ...] = ("averaged",)
+    keeps: ClassVar[tuple[str, ...]] = ("averaged",)
     cite = ("shamir2013stochastic",)
     gamma: int
 

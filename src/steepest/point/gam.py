@@ -17,7 +17,7 @@ class GAM(Point):
         g_1 &= g\Bigl(x + \rho' \frac{g_0}{\lVert g_0\rVert}\Bigr),\quad
         z = x + \rho\, \frac{g_1 - g_0}{\lVert g_1 - g_0\rVert},\quad
         g_2 = g(z),\quad g_3 = g\Bigl(z + \rho' \frac{g_2}{\lVert g_2\rVert}\Bigr) \\
-        n &= \alpha g_1 + (1 - \alpha) g_3,\quad m = g_0 + (1 - \beta) g_2,\quad
+        n &= \alpha g_1 + (1 - \alpha) g_3,\quad m = \beta g_0 + (1 - \beta) g_2,\quad
         \text{descended:}\ n - \gamma\, \Bigl(m - \frac{\langle m, n\rangle}{\lVert n\rVert^2}\, n\Bigr)
 
     g₁ - g₀ points where the norm of the gradient grows, so z is the worst point for that norm.  Four gradients a step.
@@ -26,19 +26,22 @@ class GAM(Point):
         rho: ρ, radius within which the gradient's norm is worst, default 0.2 (authors' code).
         ascent: ρ', step of the finite differences, default 0.02 (authors' code, ResNet on CIFAR-100).
         alpha: α, weight of g₁ against g₃, default 0.6 (as before).
-        blend: β, default 0.5 (as before).
+        blend: β, weight of g₀ against g₂ in m, default 0.5 (as before).
         tilt: γ, how much of what is perpendicular to n is taken away, default 0.03 (as before).
+        whole: in m, g₀ has the weight 1 instead of β (authors' code), default False (paper).
 
-    Source: Zhang et al. 2023, arXiv:2303.03108, Appendix D, as in the authors' code and its README.
+    Source: Zhang et al. 2023, arXiv:2303.03108, Appendix D; hyper-parameters of the authors' code and its README.
 
     Note: the paper's Algorithm 1 descends g₀ + αρ∇‖g(z)‖ with Hessian-vector products; this is the form that the authors
-    release, with hyper-parameters of its own.  There β stands for g₂ only, and g₀ has the weight 1.
+    release.  Their code has g₀ + (1-β) g₂ for m: ``whole=True``.
     """
 
     hyper = {"rho": (0.2, "[0, inf)"), "ascent": (0.02, "[0, inf)"), "alpha": (0.6, "[0, 1]"), "blend": (0.5, "[0, 1]"),
              "tilt": (0.03, "[0, inf)")}  # fmt: skip
+    structure = {"whole": (False, None)}
     needs = frozenset({"closure"})
     cite = ("zhang2023gam",)
+    whole: bool
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, the mixture of four gradients."""
@@ -57,7 +60,7 @@ class GAM(Point):
             self.climb(run, g2, "ascent")
             last = run.evaluate()
         n = mixed((alpha, g1), ([1 - a for a in alpha], taken(run, last)))
-        m = mixed((one, g0), ([1 - b for b in beta], g2))
+        m = mixed((one if self.whole else beta, g0), ([1 - b for b in beta], g2))
         length = run.dot(n, n)
         along = run.dot(m, n) / length if length > 0 else 0.0
         c = [1 + s * along for s in gamma]

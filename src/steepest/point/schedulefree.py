@@ -24,8 +24,8 @@ class ScheduleFree(Average):
 
     The parameters hold y, where training evaluates; ``with opt.averaged():`` puts x̄ into the model.  z is not stored: it
     is :math:`(y - \beta\bar x)/(1-\beta)`.  The binomial coefficient grows as :math:`t^\gamma`, the η of a weight is the
-    group's ``lr``, and t counts the steps of each parameter.  Where the direction corrects the bias of a second moment (Adam), the
-    paper has the correction in the step size; so has η here, for weights and decay:
+    group's ``lr``, and t counts the steps of each parameter.  Where the direction corrects the bias of a second moment
+    (Adam), the paper has the correction in the step size; so has η here, for weights and decay:
     :math:`\eta_t \sqrt{1-\beta_2^t}`.  Decay by λ in the geometry acts at y and moves z by ηλy.
 
     Args:
