@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -179,3 +180,31 @@ def test_a_momentum_that_is_scheduled_away(nesterov: bool) -> None:
             group["momentum"] = 0.0
         points[-1] += training.run(6, 9)
     assert gap(*points) < 1e-12
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if "betas" in p.options], ids=lambda pair: pair.id)
+@pytest.mark.parametrize("late", [(), (1, 2)])
+def test_same_weights_when_the_momentum_is_cycled(pair: Pair, late: tuple[int, ...]) -> None:
+    """Torch's one-cycle schedule moves β₁ at every step; a run that is interrupted goes on as one that is not."""
+    runs = []
+    for make, options in ((pair.torch, pair.options | pair.only_torch), (pair.ours, pair.options)):
+        training, points = Training(make, late, **options), []
+        for t in range(1, STEPS + 1):
+            if t == 10 and make is pair.ours:
+                training = training.continued_by(make, **options)
+            for k, group in enumerate(training.opt.param_groups):
+                group["betas"] = ((0.95 - 0.1 * k) * abs(math.cos(t / 4)), *group["betas"][1:])
+            points += training.run(t, t)
+        runs.append(points)
+    assert gap(runs[1], runs[0]) < 1e-12
+
+
+def test_a_checkpoint_of_nadam_without_a_product_goes_on() -> None:
+    """Saved before it was kept: the product follows from the count."""
+    training = Training(steepest.NAdam, lr=0.03)
+    training.run(1, 10)
+    saved = training.opt.state_dict()
+    for entry in saved["state"].values():
+        del entry["mu_product"]
+    training.opt.load_state_dict(saved)
+    assert gap(training.run(11, STEPS), reference(Pair(steepest.NAdam, NAdam64, {"lr": 0.03}), ())[10:]) < 1e-12

@@ -149,6 +149,8 @@ class Assembly(torch.optim.Optimizer):
         self._state_specs = {n: s for part in self.parts() for n, s in part.state.items()}
         self._direction_state = [n for part in self.direction.walk() for n in part.state]
         self._asks = [part for part in self.parts() if "closure" in part.needs]
+        self._counting = [part for part in self.parts() if part.numbers]
+        self._numbers = [name for part in self._counting for name in part.numbers]
         self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
@@ -297,12 +299,22 @@ class Assembly(torch.optim.Optimizer):
         for group in self.param_groups:
             group["t"] -= 1
 
-    def _h(self, group: dict[str, Any], t: int) -> dict[str, float]:
-        """All scalars of a kernel for one group at step t, but the step size."""
-        h = {**self.step_size.memory, **{name: float(group[name]) for name in self._plain}}
+    def _live(self, group: dict[str, Any]) -> dict[str, float]:
+        h = {name: float(group[name]) for name in self._plain}
         if "betas" in self.defaults:
             h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
-        h["t"] = t
+        return h
+
+    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any]) -> dict[str, float]:
+        """Numbers of a parameter after t steps: its own, or worked out from t where it has none."""
+        h = SimpleNamespace(**self._live(group))
+        found = {name: value for part in self._counting for name, value in part.resumed(t, h).items()}
+        return {name: float(kept.get(name, value)) for name, value in found.items()}
+
+    def _h(self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own."""
+        h = {**self.step_size.memory, **self._live(group), "t": t}
+        h.update(self._kept(group, t - 1, kept or {}) if self._counting else {})
         for part in self._with_scalars:
             h.update(part.scalars(t, SimpleNamespace(**h)))
         h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0

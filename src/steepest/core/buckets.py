@@ -77,6 +77,7 @@ class Sorter:
     def __init__(self, opt: Optimizer) -> None:
         self.opt: Optimizer = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive
         self.tables: dict[tuple[int, ...], Fixed] = {}
+        self.alike = itemgetter("step", *opt._numbers)  # what parameters of one bucket have in common
         self.usual: dict[int, Fixed] = {}  # by place of the group: all its parameters, as in most steps
         self.params: list[Tensor] = []
         self.places: dict[Tensor, int] = {}
@@ -142,7 +143,7 @@ class Sorter:
                 self.init_state(p)
                 charted = self.opt._charted and self.opt.chart.applies(p)
                 alone = id(p) if self.opt.step_size.per == "tensor" else 0
-                key = (self.opt.state[p]["step"], p.dtype, g.dtype, p.device, g.device, charted, alone)
+                key = (self.alike(self.opt.state[p]), p.dtype, g.dtype, p.device, g.device, charted, alone)
                 members.setdefault(key, []).append((p, g))
             for rows in members.values():
                 fixed = self.fixed([p for p, _ in rows])
@@ -150,14 +151,13 @@ class Sorter:
                     self.usual[place] = fixed
                 yield self.bucket(group, fixed, [g for _, g in rows])
 
-    @staticmethod
-    def _as_usual(usual: Fixed, grads: list[Tensor | None]) -> bool:
+    def _as_usual(self, usual: Fixed, grads: list[Tensor | None]) -> bool:
         """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
         try:
             types = set(map(attrgetter("dtype"), grads))
         except AttributeError:  # a gradient is None
             return False
-        return types == {usual.params[0].dtype} and len(set(map(itemgetter("step"), usual.entries))) == 1
+        return types == {usual.params[0].dtype} and len(set(map(self.alike, usual.entries))) == 1
 
     def fixed(self, params: list[Tensor]) -> Fixed:
         """What stays the same for these parameters; makes their state."""
@@ -258,7 +258,11 @@ class Sorter:
 
     def init_state(self, p: Tensor) -> None:
         """Make p's state, unless it has one."""
-        if "step" in self.opt.state.get(p, ()):
+        state = self.opt.state.get(p, {})
+        if "step" in state:
+            if any(not isinstance(state.get(n), float) for n in self.opt._numbers):  # a checkpoint's, torch's or an old one
+                group = next(g for g in self.opt.param_groups if any(p is q for q in g["params"]))
+                state.update(self.opt._kept(group, state["step"], state))
             return
         trainable(p)  # it may have been frozen when it was given
         state = self.opt.state[p]
@@ -271,12 +275,13 @@ class Sorter:
             like = x if kind.startswith("q8") else p
             state.update(codecs.create(name, like, kind, p.detach() if spec.start == "x" else None))
         state["step"] = 0
+        self.init_state(p)
 
-    @staticmethod
-    def count(bucket: Bucket) -> None:
-        """One more step for the bucket's parameters."""
+    def count(self, bucket: Bucket, values: dict[str, float]) -> None:
+        """One more step for the bucket's parameters, and the numbers that they have then."""
+        numbers = {n: values[n] for n in self.opt._numbers}
         for entry in bucket.fixed.entries:
-            entry["step"] += 1
+            entry.update(numbers, step=entry["step"] + 1)
 
     @staticmethod
     def scatter(bucket: Bucket) -> None:

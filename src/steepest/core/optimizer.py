@@ -216,7 +216,7 @@ class Optimizer(Assembly):
                 self._set_eta(h, bucket, one.eta, one.memory)
                 self._kernel_run("commit", bucket, h, one.after)
                 Sorter.scatter(bucket)
-                Sorter.count(bucket)
+                self._sorter.count(bucket, self._values(bucket, h))
         stopped = sum(one.after.get(STOPPED, 0.0) for one in share)
         if stopped:
             self._held_back(f"{stopped:.0f} elements were left as they are")
@@ -256,7 +256,7 @@ class Optimizer(Assembly):
             run.trial = no_trial  # the other one knows the run: no cycle keeps the weights alive
         go("commit", eta)
         for bucket in buckets:
-            Sorter.count(bucket)
+            self._sorter.count(bucket, self._values(bucket, h))
 
     # ---- evidence into buckets -----------------------------------------------------------------------------------
 
@@ -307,7 +307,9 @@ class Optimizer(Assembly):
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
                 clock = self.chart.clock(bucket.t)
-                through_chart(self, bucket, {**self._h(bucket.group, clock), "eta": float(bucket.group["lr"])})
+                through_chart(
+                    self, bucket, self._h(bucket.group, clock, bucket.fixed.entries[0] if clock == bucket.t else None)
+                )
             yield bucket
 
     # ---- kernels -------------------------------------------------------------------------------------------------
@@ -328,10 +330,10 @@ class Optimizer(Assembly):
 
     def _values(self, bucket: Bucket, h: dict[int, dict[str, float]]) -> dict[str, float]:
         values = h[id(bucket.group)]
-        if bucket.t == bucket.group["t"]:
+        if bucket.t == bucket.group["t"] and not self._numbers:
             return values
-        # a parameter that missed some steps has a step count of its own
-        return self._h(bucket.group, bucket.t) | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
+        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0])  # it missed some steps
+        return own | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
     def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float]) -> Kernel:
         x, given = live["x"][0], "d" in live and mode != "direct"

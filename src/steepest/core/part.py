@@ -101,6 +101,8 @@ class Part:
     pointwise: bool = True
     #: names under which host parts keep something of their own in ``optimizer.state[p]``
     keeps: ClassVar[tuple[str, ...]] = ()
+    #: numbers kept with each parameter: ``scalars`` finds them in ``h`` and answers what they are after the step
+    numbers: ClassVar[tuple[str, ...]] = ()
     #: other names this part's state has in torch.optim's checkpoints
     torch_names: ClassVar[Mapping[str, str]] = {}
 
@@ -154,6 +156,10 @@ class Part:
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """Numbers that depend on the step count t (1 at the first step), computed once a step and found in ``h``."""
+        return {}
+
+    def resumed(self, t: int, h: Scalars) -> dict[str, float]:
+        """The ``numbers`` of a parameter that has taken t steps and has none: 0 at the beginning, more in old checkpoints."""
         return {}
 
     def __repr__(self) -> str:

@@ -30,9 +30,9 @@ class NAdam(Direction):
     Note: the paper's algorithm averages with the schedule, too: m ← μ_t m + (1 - μ_t) g; torch and Keras average with β₁,
     and so do we.  The paper leaves the schedule of μ open; ½ and 0.96 are those of the author's earlier report.
 
-    Note: the product of the μ is worked out from t and the *present* β₁ and ψ, as Adam's β₁ᵗ is: after a change of β₁ in
-    mid-run it is as if β₁ had been so from the start.  torch keeps the product of the μ that were used (in float32, unless
-    the default type is float64); the two part until both products vanish, some fifty steps with the defaults.
+    Note: the product is of the μ that were used, also where a schedule changes β₁ or ψ; it is a number kept with each
+    parameter (torch keeps it in float32, unless the default type is float64).  Checkpoints from before it was kept go on
+    with the product that t steps at the present β₁ and ψ give.
     """
 
     hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)"),
@@ -40,10 +40,11 @@ class NAdam(Direction):
     state = {"m": State(), "v": State(signed=False)}
     cite = ("dozat2016nadam",)
     torch_names = {"m": "exp_avg", "v": "exp_avg_sq"}
+    numbers = keeps = ("mu_product",)
 
     @staticmethod
     def product(t: int, beta1: float, psi: float) -> float:
-        """μ₁ ⋯ μ_t without going through the steps: log(1 - q^i/2) = -Σ_k q^(ik)/(k 2^k), and Σ_i is a geometric sum.
+        """μ₁ ⋯ μ_t at one β₁ and ψ without going through the steps: log(1 - q^i/2) = -Σ_k q^(ik)/(k 2^k), Σ_i is geometric.
 
         >>> from math import prod
         >>> NAdam.product(50, 0.99, 0.1) / prod(0.99 * (1 - 0.5 * 0.96 ** (i * 0.1)) for i in range(1, 51))
@@ -56,11 +57,16 @@ class NAdam(Direction):
         sums = (exp(a * k) * (expm1(a * k * t) / expm1(a * k) if a else t) / (k * 2**k) for k in range(1, 54))
         return bound * exp(-sum(sums))
 
+    def resumed(self, t: int, h: Scalars) -> dict[str, float]:
+        """The product of t steps at the present β₁ and ψ."""
+        return {"mu_product": self.product(t, h.beta1, h.momentum_decay)}
+
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
-        """Weights of m and of g, and the second moment's bias correction c2 = 1/√(1 - β₂ᵗ)."""
+        """The product of the μ, weights of m and of g, and the second moment's bias correction c2 = 1/√(1 - β₂ᵗ)."""
         now, ahead = (h.beta1 * (1 - 0.5 * 0.96 ** (i * h.momentum_decay)) for i in (t, t + 1))
-        product = self.product(t, h.beta1, h.momentum_decay)
+        product = h.mu_product * now
         return {
+            "mu_product": product,
             "of_m": ahead / (1 - product * ahead),
             "of_g": (1 - now) / (1 - product),
             "c2": (1 - h.beta2**t) ** -0.5,

@@ -136,12 +136,11 @@ class NAdam(Optimizer):
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
     def state_dict(self) -> dict[str, Any]:
-        """Torch keeps the product of the momenta, too, which ours works out."""
+        """The product of the momenta as a tensor, as torch keeps it."""
         saved = super().state_dict()
-        for group in saved["param_groups"]:
-            for s in (saved["state"][i] for i in group["params"] if i in saved["state"]):
-                product = D.NAdam.product(int(s["step"]), group["betas"][0], group["momentum_decay"])
-                s["mu_product"] = torch.tensor(product, dtype=torch.float64)
+        for s in saved["state"].values():
+            if "mu_product" in s:
+                s["mu_product"] = torch.tensor(float(s["mu_product"]), dtype=torch.float64)
         return saved
 
 
