@@ -37,7 +37,7 @@ from steepest.core.part import (
     check_number,
     nearest,
 )
-from steepest.core.rule import Maps
+from steepest.core.rule import BELOW, Maps
 from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
 from steepest.engine import codec as codecs
@@ -306,10 +306,8 @@ class Optimizer(Assembly):
                 sent = [self.channel.send(g, e, h_now) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
-                clock = self.chart.clock(bucket.t)
-                through_chart(
-                    self, bucket, self._h(bucket.group, clock, bucket.fixed.entries[0] if clock == bucket.t else None)
-                )
+                clock, own = self.chart.clock(bucket.t), bucket.fixed.entries[0]
+                through_chart(self, bucket, self._h(bucket.group, clock, own if clock == bucket.t else None))
             yield bucket
 
     # ---- kernels -------------------------------------------------------------------------------------------------
@@ -340,8 +338,8 @@ class Optimizer(Assembly):
         key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize)
         kernel = self._kernels.get(key)
         if kernel is None:
-            guard = self.nonfinite == "guard"
-            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given, guard)
+            guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
+            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
             compute = torch.float64 if x.dtype is torch.float64 else torch.float32
             names = [n for n in self._state_specs if not (given and n in self._direction_state)]
             if mode == "direct":

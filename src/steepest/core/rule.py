@@ -34,6 +34,7 @@ class Maps:
     maximize: bool = False
     given: bool = False  # the direction comes in as tensor ``d`` (charts)
     guard: bool = False  # never write NaN or infinity: such an element stays as it is, and is counted
+    below: float = torch.inf  # what is not smaller becomes infinite where x is stored
 
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
@@ -72,4 +73,6 @@ class Maps:
             return outs, sums
         doubt = sum(((v - v) for v in (new | own).values()), outs["x"] - outs["x"])  # NaN unless all are finite
         fine = doubt == 0
+        if self.below < torch.inf:
+            fine = torch.logical_and(fine, outs["x"].abs() < self.below)
         return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {STOPPED: ~fine}

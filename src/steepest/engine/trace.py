@@ -27,6 +27,9 @@ def total(t: Tensor) -> Tensor:
     return s if reduce_hook is None else reduce_hook(s)
 
 
+#: the least numbers that are rounded to infinity when x is stored: halfway between the largest and the next power of two
+BELOW = {torch.float16: 65520.0, torch.bfloat16: 2.0**128 - 2.0**119}
+
 #: the sum under which a guarded commit counts the elements it did not write
 STOPPED = "stopped"
 
