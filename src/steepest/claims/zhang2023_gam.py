@@ -27,7 +27,7 @@ def trained(make: Callable[[Any], Any], seed: int, epochs: int) -> tuple[float, 
 def flatness(fast: bool, control: bool) -> Measured:
     """Eigenvalues relative to SGD's, and accuracy above it."""
     seeds, epochs = (1, 10) if fast else (5, 30)
-    radii = {"rho": 0.0, "ascent": 0.0} if control else {}
+    radii: dict[str, Any] = {"rho": 0.0, "ascent": 0.0} if control else {}
     gam = [trained(lambda p: steepest.GAM(p, lr=0.05, **radii), s, epochs) for s in range(seeds)]
     plain = [trained(sgd(0.05, momentum=0.9), s, epochs) for s in range(seeds)]
     ratios = [a / b for (a, _), (b, _) in zip(gam, plain, strict=True)]
@@ -43,7 +43,7 @@ def flatness(fast: bool, control: bool) -> Measured:
 def over_sam(fast: bool, control: bool) -> Measured:
     """Eigenvalues relative to SAM's, and accuracy above it, where the finite difference is as long as SAM's radius."""
     seeds, epochs, rho = (1, 10, 0.05) if fast else (5, 30, 0.05)
-    radii = {"rho": 0.0, "tilt": 0.0} if control else {}
+    radii: dict[str, Any] = {"rho": 0.0, "tilt": 0.0} if control else {}
     gam = [trained(lambda p: steepest.GAM(p, lr=0.05, ascent=rho, **radii), s, epochs) for s in range(seeds)]
     sam = [trained(lambda p: steepest.SAM(p, lr=0.05, rho=rho), s, epochs) for s in range(seeds)]
     ratios = [a / b for (a, _), (b, _) in zip(gam, sam, strict=True)]

@@ -260,7 +260,9 @@ class Sorter:
         """Make p's state, unless it has one."""
         state = self.opt.state.get(p, {})
         if "step" in state:
-            if any(not isinstance(state.get(n), float) for n in self.opt._numbers):  # a checkpoint's, torch's or an old one
+            if any(
+                not isinstance(state.get(n), float) for n in self.opt._numbers
+            ):  # a checkpoint's, torch's or an old one
                 group = next(g for g in self.opt.param_groups if any(p is q for q in g["params"]))
                 state.update(self.opt._kept(group, state["step"], state))
             return

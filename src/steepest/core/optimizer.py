@@ -37,14 +37,14 @@ from steepest.core.part import (
     check_number,
     nearest,
 )
-from steepest.core.rule import BELOW, Maps
+from steepest.core.rule import Maps
 from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import like_storage
 from steepest.engine.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
-from steepest.engine.trace import STOPPED
+from steepest.engine.trace import BELOW, STOPPED
 
 NONFINITE = ("guard", "skip", "raise", "propagate")
 
