@@ -1,12 +1,14 @@
 """Error feedback: send a small part of the gradient, and remember what was not sent."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from steepest.core.part import Channel, Scalars
+from steepest.core.part import Channel, Kept, Scalars
+from steepest.engine import shard
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -36,6 +38,10 @@ class TopK(Channel):
     keeps = ("e",)
     cite = ("karimireddy2019error",)
     _attached = False
+
+    def kept(self, x: Tensor) -> Mapping[str, Kept]:
+        """e, shaped like this process's part of x."""
+        return {"e": Kept(tuple(shard.local(x).shape))}
 
     @staticmethod
     def compress(p: Tensor, keep: float) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from steepest.core.part import Chart, Direction, Scalars
+from steepest.core.part import Chart, Direction, Kept, Scalars
 
 
 class LowRank(Chart):
@@ -45,6 +46,18 @@ class LowRank(Chart):
     def applies(self, x: Tensor) -> bool:
         """Matrices with both sides longer than the rank."""
         return x.dim() == 2 and min(x.shape) > self.rank
+
+    def shape(self, x: Tensor) -> tuple[int, ...]:
+        """(r, n) where rows are projected, (m, r) where columns are."""
+        m, n = x.shape
+        return (self.rank, n) if m <= n else (m, self.rank)
+
+    def kept(self, x: Tensor) -> Mapping[str, Kept]:
+        """P, min(m, n) x r, or the r chosen rows or columns."""
+        if not self.applies(x):
+            return {}
+        side = min(x.shape)
+        return {"P": Kept((self.rank,), side) if self.projection == "columns" else Kept((side, self.rank))}
 
     def refresh(self, g: Tensor, s: dict[str, Any], t: int, seed: int) -> bool:
         """New coordinates at steps 1, 1 + every, ..."""

@@ -80,6 +80,14 @@ class Assembly(torch.optim.Optimizer):
         self._zeroed = True
         super().zero_grad(set_to_none)
 
+    def to_torch(self, entry: dict[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+        """A parameter's state as a checkpoint has it, under torch's names; here as it is."""
+        return entry
+
+    def from_torch(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """A parameter's state from a checkpoint, under our names; here as it is."""
+        return entry
+
     def _clear(self) -> None:
         """Forget what depends on the parameters or their state."""
         raise NotImplementedError
@@ -242,28 +250,21 @@ class Assembly(torch.optim.Optimizer):
         owner = f"a parameter group of {type(self).__name__}"
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f"{owner} must be a dict with 'params', got {type(param_group).__name__}")
-        if "betas" in param_group:
-            betas, count = several(param_group["betas"]), len(self.defaults.get("betas", ()))
-            if betas is None or len(betas) != count:
-                raise TypeError(f"{owner} has {count} betas, got {param_group['betas']!r}")
+        self.check_group(owner, param_group)
         fixed = {n for part in self.parts() for n in part.structure} | set(OPTIONS) - {"maximize"}
         live = [n for n in self._intervals if not n.startswith("beta")] + ["betas", "maximize"]
-        for name, value in unpack(param_group).items():
+        for name in unpack(param_group):
             if name in param_group and name.startswith("beta") and name in self._intervals:
                 raise TypeError(f"{owner} has no {name!r}: give betas=({', '.join(map(str, self.defaults['betas']))})")
             if name in self._intervals:
-                check_number(owner, name, value, self._intervals[name])
-            elif name in fixed:
+                continue
+            if name in fixed:
                 raise TypeError(
                     f"{name!r} is one for the whole optimizer: give it to the constructor of {type(self).__name__}"
                 )
-            elif name not in _OWN and name not in self.defaults and nearest(name, live):
+            if name not in _OWN and name not in self.defaults and nearest(name, live):
                 raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
-        if not isinstance(param_group.get("maximize", False), bool):
-            raise TypeError(f"{owner}: maximize must be True or False, got {param_group['maximize']!r}")
-        refuse_other_method(self, param_group)
-        for part in self.parts():
-            part.check(unpack({**self.defaults, **param_group}))
+        param_group.update({n: plain(v) for n, v in param_group.items() if n != "params"})
         if self.param_groups and self.step_size.per == "all":  # what is shared is shared with the new ones
             for name in self.step_size.memory:
                 param_group.setdefault(name, self.param_groups[0][name])
@@ -289,6 +290,26 @@ class Assembly(torch.optim.Optimizer):
             raise ValueError(f"{self.step_size!r} looks at the loss, but some groups minimize it and some maximize it: "
                              "choose a step size that does not")  # fmt: skip
         return signs.pop()
+
+    def check_group(self, owner: str, group: Mapping[str, Any]) -> None:
+        """Say what is wrong with hyper-parameters in a group, new or from a checkpoint.
+
+        Raises:
+            TypeError: not a number, or another number of betas.
+            ValueError: NaN, out of its interval, or of another method.
+        """
+        if "betas" in group:
+            betas, count = several(group["betas"]), len(self.defaults.get("betas", ()))
+            if betas is None or len(betas) != count:
+                raise TypeError(f"{owner} has {count} betas, got {group['betas']!r}")
+        for name, value in unpack(group).items():
+            if name in self._intervals:
+                check_number(owner, name, value, self._intervals[name])
+        if not isinstance(group.get("maximize", False), bool):
+            raise TypeError(f"{owner}: maximize must be True or False, got {group['maximize']!r}")
+        refuse_other_method(self, group)
+        for part in self.parts():
+            part.check(unpack({**self.defaults, **group}))
 
     def _read(self, group: dict[str, Any], name: str) -> float:
         if name.startswith("beta") and name[4:].isdigit():

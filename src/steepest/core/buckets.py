@@ -25,7 +25,7 @@ from steepest.core.run import SPARSE
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import is_dense, like_storage
-from steepest.engine.lift import KIND, Reduce, Table
+from steepest.engine.lift import Reduce, Table
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -99,7 +99,7 @@ class Sorter:
         if moved:
             for p in params:
                 if p.requires_grad:
-                    check_trainable(p)
+                    trainable(p)
             self.params, self.places = params, {p: i for i, p in enumerate(params)}
         state = self.opt.state
         if moved or state is not self.home or not self._same_entries(state):
@@ -290,14 +290,3 @@ class Sorter:
         """Copy back where the kernel worked on a dense copy."""
         for p, dense in bucket.scattered:
             p.copy_(dense)
-
-
-def check_trainable(p: Tensor) -> None:
-    """Refuse a parameter of a type that no kernel knows.
-
-    Raises:
-        TypeError: complex, integer or another type that is not float32, float64, bfloat16 or float16.
-    """
-    if p.is_complex() or not p.is_floating_point() or shard.local(p).dtype not in KIND:
-        way = "; optimize it through torch.view_as_real" if p.is_complex() else ""
-        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}{way}")

@@ -2,10 +2,16 @@
 
 torch casts state to the parameter's type when it loads; state here has a type of its own (full precision beside
 bfloat16 weights, bytes), so it is put back as it was saved.  State saved under one codec loads under another.
+
+A load looks at everything before it changes anything, and what it puts in place has passed the check that guards the
+kernels (``stored.fault``).  NaN and infinity in tensors load, as in torch: they are harmless to memory, and whoever
+saved a run that had diverged may want to look at it.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,31 +20,49 @@ import torch
 from torch import Tensor
 
 from steepest.core.answer import KEPT, check_kept, fingerprint, loaded
+from steepest.core.entry import Entry, empty
+from steepest.core.given import plain
+from steepest.core.stored import compute, coordinates, count, fault_of, number, unlike
 from steepest.engine import codec, shard
-from steepest.engine.layout import flat, like_storage
+from steepest.engine.layout import alike, flat, like_storage
 
 if TYPE_CHECKING:
     from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
 
 
-def _names(opt: Optimizer) -> dict[str, str]:
+def torch_names(opt: Assembly) -> dict[str, str]:
+    """What torch.optim calls the states of this method's parts, by our names."""
     return {ours: theirs for part in opt.parts() for ours, theirs in part.torch_names.items()}
 
 
-def export(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
-    """Add the counters, and speak torch's names where torch has the method."""
-    saved["counters"] = opt.counters.as_dict()
+def export(opt: Optimizer) -> dict[str, Any]:
+    """Parameters as places, plain numbers, the counters; torch's names where torch has the method.
+
+    State of a parameter that is in no group any more is left out.  Hooks see what is saved, and have the last word.
+    """
+    for before in opt._optimizer_state_dict_pre_hooks.values():
+        before(opt)
+    places = {id(p): i for i, p in enumerate(p for group in opt.param_groups for p in group["params"])}
+    names = torch_names(opt) if opt.torch_group is not None else {}
+    extra: dict[str, Any] = dict(opt.torch_group or {})
+    extra |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in extra}
+    groups: list[dict[str, Any]] = []
+    state: dict[Any, Any] = {}
+    for group in opt.param_groups:
+        own = {n: plain(v) for n, v in group.items() if n != "params"}
+        groups.append({**extra, **own, "params": [places[id(p)] for p in group["params"]]})
+        for p in group["params"]:
+            if p in opt.state:
+                entry = {names.get(n, n): plain(v) for n, v in opt.state[p].items()}
+                state[places[id(p)]] = opt.to_torch(entry, group)
+    state |= {key: value for key, value in opt.state.items() if not isinstance(key, Tensor)}
+    saved: dict[str, Any] = {"state": state, "param_groups": groups, "counters": opt.counters.as_dict()}
     if (weights := fingerprint(opt)) is not None:
         saved["weights"] = weights
-    if opt._evaluating:
-        saved["state"] = {i: dict(s) for i, s in saved["state"].items()}  # train() empties what it puts back
-    if opt.torch_group is None:
-        return saved
-    names = _names(opt)
-    saved["state"] = {i: {names.get(k, k): v for k, v in s.items()} for i, s in saved["state"].items()}
-    choices = {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in opt.torch_group}
-    saved["param_groups"] = [{**opt.torch_group, **choices, **group} for group in saved["param_groups"]]
+    for after in opt._optimizer_state_dict_post_hooks.values():
+        answer = after(opt, saved)
+        saved = saved if answer is None else answer
     return saved
 
 
@@ -55,51 +79,6 @@ def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
         if name not in opt.defaults and isinstance(ours, (bool, int, float)) and asked != ours:
             raise ValueError(f"{type(opt).__name__} was made with {name}={ours!r}, a group or checkpoint has "
                              f"{name}={asked!r}: give it to the constructor, or load it where it belongs")  # fmt: skip
-
-
-def accept(opt: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint, ours or torch.optim's, in our own names; nothing of ``saved`` or of ``opt`` is changed.
-
-    Raises:
-        ValueError: it belongs to another model or another method.
-    """
-    if not isinstance(saved, dict) or not {"state", "param_groups"} <= set(saved):
-        raise ValueError("this is not an optimizer's state_dict: it needs the keys 'state' and 'param_groups'")
-    sizes, ours = ([len(g["params"]) for g in groups] for groups in (saved["param_groups"], opt.param_groups))
-    if sizes != ours:
-        raise ValueError(f"the checkpoint has groups of {sizes} parameters, this optimizer of {ours}")
-    for group in saved["param_groups"]:
-        refuse_other_method(opt, group)
-    names = {theirs: mine for mine, theirs in _names(opt).items()}
-    known = {*opt._state_specs, "step"}
-    params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
-                      (p for g in opt.param_groups for p in g["params"]), strict=True))  # fmt: skip
-    state: dict[Any, Any] = {}
-    for index, entry in saved["state"].items():
-        if index not in params or not entry:
-            if index not in params:
-                state[index] = entry
-            continue
-        entry = {names.get(k, k): v for k, v in entry.items() if v is not None}
-        missing = [n for n in opt._state_specs if n not in entry]
-        if missing and any(k in names.values() or k in known for k in entry):
-            raise ValueError(f"the checkpoint of parameter {index} has {sorted(entry)} but this method also keeps "
-                             f"{missing}: it was saved by another method")  # fmt: skip
-        for name in opt._state_specs:
-            value, p = entry.get(name), params[index]
-            if isinstance(value, Tensor) and not opt._charted and value.shape != p.shape:
-                raise ValueError(f"state {name!r} of parameter {index} has shape {tuple(value.shape)}, the parameter "
-                                 f"{tuple(p.shape)}")  # fmt: skip
-        check_kept(entry, params[index], index)
-        own = {*opt._state_specs, "step", KEPT, *(n + codec.SCALE for n in opt._state_specs)}
-        own |= {n for part in opt.parts() for n in (*part.keeps, *getattr(part, "memory", ()))}
-        entry = {k: v for k, v in entry.items() if k in own}  # what no part knows would only go stale
-        entry["step"] = int(entry.get("step", 1))  # torch's SGD keeps no count, but has begun if it has state
-        state[index] = entry
-    count = max((e["step"] for i, e in state.items() if i in params), default=0)
-    groups = [{**opt.defaults, **mine, "t": count, **theirs} for mine, theirs in
-              zip(opt.param_groups, saved["param_groups"], strict=True)]  # fmt: skip
-    return {**saved, "state": state, "param_groups": groups}
 
 
 def save(state: Any, path: str | os.PathLike[str]) -> None:
@@ -129,43 +108,231 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
         raise
 
 
+def load(opt: Optimizer, saved: dict[str, Any]) -> None:
+    """Put ``opt`` where a checkpoint was saved, ours or torch.optim's; ``saved`` itself is left as it is.
+
+    Hooks that come before may give another checkpoint instead; those that come after have the last word.
+
+    Raises:
+        ValueError: it belongs to another model or method, or is damaged; nothing is changed then.
+        TypeError: a hyper-parameter is not a number; nothing is changed then.
+    """
+    _mapping(saved, "an optimizer's state_dict")
+    saved = dict(saved)
+    for before in opt._optimizer_load_state_dict_pre_hooks.values():
+        answer = before(opt, saved)
+        saved = saved if answer is None else answer
+    counters, groups = _counters(opt, saved), _groups(opt, saved)
+    state = _state(opt, saved, groups)
+    steps = [entry["step"] for key, entry in state.items() if isinstance(key, Tensor) and "step" in entry]
+    for group in groups:
+        group.setdefault("t", max(steps, default=0))
+    opt.__setstate__({"state": state, "param_groups": groups})
+    for name, value in counters.items():
+        setattr(opt.counters, name, value)
+    loaded(opt, saved)
+    for after in opt._optimizer_load_state_dict_post_hooks.values():
+        after(opt)
+
+
+def _mapping(value: Any, what: str, *keys: str) -> None:
+    if not isinstance(value, Mapping) or not {*keys} <= set(value):
+        has = f"the keys {sorted(map(str, value))}" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+        needs = f" with the keys {' and '.join(map(repr, keys))}" if keys else ""
+        raise ValueError(f"this is not {what}: it must be a dict{needs}, got {has}")
+
+
+def _counters(opt: Optimizer, saved: Any) -> dict[str, int]:
+    """What was bought before; torch's checkpoints do not say."""
+    _mapping(saved, "an optimizer's state_dict", "state", "param_groups")
+    given = saved.get("counters", {})
+    _mapping(given, "the counters of a checkpoint")
+    known = {name: value for name, value in given.items() if name in opt.counters.as_dict()}
+    for name, value in known.items():
+        if wrong := count(value):
+            raise ValueError(f"the counter {name!r} of the checkpoint {wrong}")
+    return {name: int(value) for name, value in known.items()}
+
+
+def _groups(opt: Optimizer, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The groups of a checkpoint with this optimizer's parameters, every number looked at."""
+    given, seen = saved["param_groups"], set[Any]()
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"the checkpoint's 'param_groups' must be a list of dicts, got a {type(given).__name__}")
+    for i, group in enumerate(given):
+        _mapping(group, f"group {i} of a checkpoint", "params")
+        places = group["params"]
+        if not isinstance(places, (list, tuple)) or not all(isinstance(n, (int, str)) for n in places):
+            raise ValueError(f"'params' of group {i} of the checkpoint must be a list of places or names")
+        if len({*places} - seen) < len(places):
+            raise ValueError(f"group {i} of the checkpoint names a parameter twice: {list(places)}")
+        seen.update(places)
+    sizes, ours = ([len(g["params"]) for g in groups] for groups in (given, opt.param_groups))
+    if sizes != ours:
+        raise ValueError(f"the checkpoint has groups of {sizes} parameters, this optimizer of {ours}")
+    return [_group(opt, f"group {i} of the checkpoint", mine, theirs)
+            for i, (mine, theirs) in enumerate(zip(opt.param_groups, given, strict=True))]  # fmt: skip
+
+
+def _group(opt: Optimizer, owner: str, mine: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    given = {n: copy.deepcopy(plain(v)) for n, v in theirs.items() if n != "params"}
+    opt.check_group(owner, given)
+    trusting = opt.nonfinite == "propagate"
+    remembered = dict(opt.step_size.memory if opt.step_size.per != "tensor" else {})
+    remembered |= {n: start for part in opt.oracle.walk() for n, start in getattr(part, "memory", {}).items()}
+    for name, start in remembered.items():
+        if name not in given:
+            continue
+        listed = isinstance(start, tuple)
+        if listed and not isinstance(given[name], (list, tuple)):
+            raise ValueError(f"{owner}: {name!r} must be a list of numbers, got {given[name]!r:.60}")
+        for value in given[name] if listed else [given[name]]:
+            if wrong := number(value, math.nan if listed else start, trusting):
+                raise ValueError(f"{owner}: {name!r} {wrong}")
+        given[name] = tuple(map(float, given[name])) if listed else float(given[name])
+    if "t" in given:
+        if wrong := count(given["t"]):
+            raise ValueError(f"{owner}: 't' {wrong}")
+        given["t"] = int(given["t"])
+    before = {n: v for n, v in mine.items() if n != "t"}
+    defaults = {n: v for n, v in opt.defaults.items() if n != "t"}
+    own: dict[str, Any] = {n: mine[n] for n in ("params", "param_names") if n in mine}  # as they are here
+    return {**defaults, **before, **given, **own}
+
+
+def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]]) -> dict[Any, Any]:
+    """The state of a checkpoint, by parameter, as the kernels take it."""
+    _mapping(saved["state"], "the state of a checkpoint")
+    params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
+                      (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
+    names = {theirs: ours for ours, theirs in torch_names(opt).items()}
+    shown = torch_names(opt) if opt.torch_group is not None else {}
+    numbers = [n for n in opt.defaults if n == "betas" or n in opt._intervals]
+    numbers += [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
+    strange = sorted({n for g in saved["param_groups"] for n in numbers if n not in g})
+    state = empty(shown)
+    for key, given in saved["state"].items():
+        if key not in params:
+            state[key] = copy.deepcopy(given)
+            continue
+        _mapping(given, f"the state of parameter {key}")
+        entry = {names.get(n, str(n)): v for n, v in given.items() if v is not None}
+        entry = opt.from_torch(entry)
+        if entry:
+            own = _entry(opt, key, params[key], entry, strange)
+            state[params[key]] = Entry(shown, own) if shown else own
+    return state
+
+
+def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str]) -> dict[str, Any]:
+    """One parameter's state as its kernels take it.
+
+    Raises:
+        ValueError: it is another method's or another parameter's, or damaged.
+    """
+    memory = opt.step_size.memory if opt.step_size.per == "tensor" else {}
+    _refuse_other_state(opt, key, p, given, strange, memory)
+    check_kept(given, p, key)
+    entry = {name: _own(value, p) for name, value in given.items()}
+    wrong = _states(opt, p, entry) or _kept(opt, p, entry)
+    for name, start in {**memory, **dict.fromkeys(opt._numbers, math.nan)}.items():
+        if name in entry and wrong is None and number(entry[name], start, opt.nonfinite == "propagate") is None:
+            entry[name] = float(entry[name])
+    if "step" in entry or any(n in entry for n in opt._state_specs):
+        entry.setdefault("step", 1)  # torch's SGD keeps no count, but has begun if it has state
+        if count(entry["step"]) is None:
+            entry["step"] = int(entry["step"])
+    if wrong or (wrong := fault_of(opt, p, entry)):
+        raise ValueError(f"state {wrong[0]!r} of parameter {key} {wrong[1]}: nothing was loaded; give what this method "
+                         "saved for this model, or leave this parameter out of 'state'")  # fmt: skip
+    return entry
+
+
+def _refuse_other_state(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
+                        memory: Mapping[str, float]) -> None:  # fmt: skip
+    charted, _ = coordinates(opt, p)
+    states = [n for n in opt._state_specs if n in given]
+    needed = [n for n in opt._state_specs if n not in charted]
+    missing = [n for n in needed if n not in given]
+    own = {"step", *opt._state_specs, *(n + codec.SCALE for n in opt._state_specs), *memory}
+    own |= {KEPT, *(n for part in opt.parts() for n in part.keeps)}
+    others = strange and not {*given} <= own and (missing or not needed)  # what a wrapper adds comes with our numbers
+    if others or (missing and (states or "step" in given)):
+        lacks = f"keeps {missing}" if missing else f"has {strange} in its groups"
+        raise ValueError(f"the checkpoint of parameter {key} has {sorted(map(str, given))} but {type(opt).__name__} "
+                         f"{lacks}: it was saved by another method")  # fmt: skip
+
+
+def _own(value: Any, p: Tensor) -> Any:
+    """A copy, beside p."""
+    if not isinstance(value, Tensor):
+        return copy.deepcopy(plain(value))
+    here = value.detach().clone()
+    return here if here.device.type == "meta" or shard.is_sharded(here) else here.to(shard.local(p).device)
+
+
+def _states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
+    """Convert the states in ``entry`` where precision, codec or layout differ; what cannot be, and why."""
+    charted, room = coordinates(opt, p)
+    x = shard.local(p)
+    for name, spec in opt._state_specs.items():
+        if name not in entry:
+            continue
+        value, scale, inside = entry[name], name + codec.SCALE, name in charted
+        coded = scale in entry
+        like = torch.empty(room.shape, device=x.device) if inside else p
+        if wrong := unlike(value, tuple((x if coded and not inside else like).shape), coded):
+            return name, wrong
+        if shard.is_sharded(value) and (coded or not shard.alike(value, like)):
+            return name, "is spread over processes unlike what it belongs to"
+        if coded:
+            if wrong := unlike(entry[scale], (-(-value.numel() // codec.BLOCK),)):
+                return scale, wrong
+            if value.dtype is not torch.uint8:
+                return name, f"has the type {value.dtype}, not bytes"
+            entry[scale] = entry[scale].to(torch.float32)
+        conform(entry, name, codec.kind(spec, opt.codec, compute(p)), spec.signed, like)
+    return None
+
+
+def _kept(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
+    """The same for what host parts keep."""
+    for name, what in ((n, what) for part in opt.parts() for n, what in part.kept(p).items() if n in entry):
+        value = entry[name]
+        if wrong := count(value) if what.shape is None else unlike(value, what.shape, what.below is not None):
+            return name, wrong
+        if what.shape is None:
+            entry[name] = int(value)
+        elif what.below is None:
+            entry[name] = value.to(compute(p)).contiguous()
+        elif value.numel() and not 0 <= value.min() <= value.max() < what.below:
+            return name, f"has numbers that are not in [0, {what.below})"
+        else:
+            entry[name] = value.to(torch.int64).contiguous()
+    return None
+
+
 def conform(entry: dict[str, Any], name: str, want: str, signed: bool, like: Tensor) -> None:
     """Bring one stored state into the wanted kind and the layout of ``like``, if it is not there yet."""
-    value = entry[name]
-    have = {torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "f32")
-    if name + codec.SCALE in entry:
-        have = "q8s" if signed else "q8u"
-    if shard.is_sharded(value) or (have == want and value.stride() == like.stride()):
+    value, scale, x = entry[name], entry.get(name + codec.SCALE), shard.local(like)
+    if shard.is_sharded(like) and not shard.is_sharded(value) and value.shape != x.shape:
+        value = shard.spread(shard.part_of(value, like), like)  # every process has the whole of it
+    here, exact = shard.local(value), value.dtype is torch.float64
+    have = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}.get(value.dtype, "")
+    have = have if scale is None else "q8s" if signed else "q8u"
+    bare = want.startswith("q8") or not shard.is_sharded(like)
+    if have == want and alike(here, x) and here.device == x.device and bare != shard.is_sharded(value):
+        entry[name] = value
         return
-    stored = tuple(entry.pop(k) for k in (name, name + codec.SCALE) if k in entry)
-    plain = torch.empty_like(value, dtype=torch.float64 if have == "f64" else torch.float32)
-    flat(plain).copy_(codec.decode(have, tuple(map(flat, stored)), plain.dtype))
-    local = shard.local(like)
-    entry.update(codec.create(name, local, want, plain.to(local.device)))
-
-
-def restore(opt: Optimizer, saved: dict[str, Any]) -> None:
-    """Put state back in the type it was saved in, converted where the codec differs, laid out like its parameter."""
-    ours = [p for group in opt.param_groups for p in group["params"]]
-    indices = [i for group in saved["param_groups"] for i in group["params"]]
-    for index, p in zip(indices, ours, strict=True):
-        if index not in saved["state"]:
-            continue
-        entry = dict(saved["state"][index])
-        x = shard.local(p)
-        compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-        for name, spec in opt._state_specs.items():
-            value = entry.get(name)
-            if not isinstance(value, Tensor):
-                continue
-            like = value if opt._charted and value.shape != p.shape else p
-            conform(entry, name, codec.kind(spec, opt.codec, compute), spec.signed, like)
-        for key, value in entry.items():
-            if isinstance(value, Tensor):
-                placed = value.detach().to(x.device)
-                same = placed.shape == p.shape and not shard.is_sharded(placed) and placed.stride() != p.stride()
-                entry[key] = like_storage(placed, p) if same and key in opt._state_specs else placed.clone()
-        opt.state[p] = entry
-    for name, value in saved.get("counters", {}).items():
-        setattr(opt.counters, name, int(value))
-    loaded(opt, saved)
+    if scale is None and have == want:
+        entry[name] = shard.spread(like_storage(here, x), like)
+        return
+    numbers = torch.empty_like(here, dtype=torch.float64 if exact else torch.float32)
+    if scale is None:
+        numbers.copy_(here)
+    else:
+        flat(numbers).copy_(codec.decode(have, (flat(here), scale), numbers.dtype))
+    entry.pop(name + codec.SCALE, None)
+    entry.update(codec.create(name, x, want, numbers.to(x.device)))
+    if not bare:
+        entry[name] = shard.spread(entry[name], like)

@@ -6,6 +6,7 @@ keeps them.  So only what is one slip of the finger away from a name of ours cou
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,13 +60,21 @@ def close(name: str, known: Iterable[str]) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy, or an array of one number, as Python's; everything else as it is.
+    """Numbers of numpy, alone or in lists and tuples, as Python's own; everything else as it is.
 
-    >>> plain(np.float32(0.5)), plain(np.array(3)), plain("x")
-    (0.5, 3, 'x')
+    numpy's would not load with ``weights_only=True``.
+
+    >>> plain((np.float64(0.5), np.int32(3), True)), plain(np.array([3])), plain("x")
+    ((0.5, 3, True), 3, 'x')
     """
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
-        return value.item()
+    if isinstance(value, Tensor) or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.item() if value.size == 1 else value.tolist()
+    if isinstance(value, numbers.Real):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
     return value
 
 

@@ -22,8 +22,10 @@ from steepest.core.answer import ready, refuse_in_block
 from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
-from steepest.core.checkpoint import accept, export, restore
+from steepest.core.checkpoint import export, load, torch_names
+from steepest.core.entry import empty
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
+from steepest.core.given import plain
 from steepest.core.observe import observed
 from steepest.core.part import (
     Channel,
@@ -116,7 +118,7 @@ class Optimizer(Assembly):
         self.counters = Counters()
         self._held = -1
         self._check_assembly()
-        lr = self.step_size.lr if lr is None and type(self) is Optimizer else lr
+        lr = plain(self.step_size.lr if lr is None and type(self) is Optimizer else lr)
         check_number(type(self).__name__, "lr", lr, "[0, inf)")
         values = {name: value for part in self.parts() for name, value in part.values.items()}
         memory = {} if self.step_size.per == "tensor" else self.step_size.memory
@@ -125,6 +127,7 @@ class Optimizer(Assembly):
         defaults |= {n: start for part in self.oracle.walk() for n, start in getattr(part, "memory", {}).items()}
         self._clear()
         super().__init__(listed(params), defaults)
+        self.state = empty(torch_names(self) if self.torch_group is not None else {})
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
@@ -368,25 +371,24 @@ class Optimizer(Assembly):
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors and numbers, for ``weights_only=True``; in torch's own layout where torch has the method."""
         refuse_in_block(self, "state_dict()")
-        return export(self, super().state_dict())
+        return export(self)
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue to the bit where ``state_dict`` was saved, by this class, or by torch.optim's of the same method.
 
         Raises:
-            ValueError: it belongs to another model or another method; nothing is changed then.
+            ValueError: it belongs to another model or another method, or is damaged; nothing is changed then.
+            TypeError: a hyper-parameter is not a number; nothing is changed then.
         """
         refuse_in_block(self, "load_state_dict()")
-        saved = accept(self, state_dict)
-        super().load_state_dict(saved)
-        restore(self, saved)
-        self._clear()
+        load(self, state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy: everything but compiled kernels, tables of addresses and hooks."""
+        """For pickle and deepcopy: everything but kernels, tables, hooks and what others put over methods."""
         left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured", "_lent", "_watching")
-        return {k: v for k, v in self.__dict__.items() if k not in left and "hook" not in k}
+        return {k: v for k, v in self.__dict__.items()
+                if k not in left and "hook" not in k and not callable(getattr(type(self), k, None))}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Undo ``__getstate__``."""

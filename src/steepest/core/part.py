@@ -25,6 +25,7 @@ from torch import Tensor
 
 from steepest.core.given import close, plain
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES
+from steepest.engine.state import Kept as Kept
 from steepest.engine.state import State as State
 
 if TYPE_CHECKING:
@@ -144,6 +145,10 @@ class Part:
         elif not isinstance(value, type(default)):
             raise TypeError(f"{owner}: {name} must be a {type(default).__name__}, got {value!r}")
         return value
+
+    def kept(self, x: Tensor) -> Mapping[str, Kept]:
+        """What stands under the names in ``keeps`` for the parameter x; a name that is left out is not checked."""
+        return {}
 
     def check(self, values: Mapping[str, float]) -> None:
         """Say what is wrong with hyper-parameters that do not go together, here or in a parameter group."""
@@ -338,6 +343,10 @@ class Chart(Part):
     def applies(self, x: Tensor) -> bool:
         """Whether this parameter gets new coordinates at all."""
         return False
+
+    def shape(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of ``pull`` of a gradient of x, and so of the direction's state; here x's own."""
+        return tuple(x.shape)
 
     def refresh(self, g: Tensor, s: dict[str, Any], t: int, seed: int) -> bool:
         """Choose new coordinates where it is time to; True if they changed."""

@@ -38,6 +38,22 @@ def like_storage(t: Tensor, like: Tensor) -> Tensor:
     return torch.empty_like(like, dtype=t.dtype).copy_(t)
 
 
+def strides(t: Tensor) -> tuple[int, ...]:
+    """Those of a dense tensor laid out as t is, as far as t is dense; its own for a dense t."""
+    return (t if is_dense(t) else torch.empty_like(t)).stride()
+
+
+def alike(t: Tensor, like: Tensor) -> bool:
+    """Whether a kernel that walks both storages in order meets the same elements.
+
+    >>> x = torch.zeros(4, 6)
+    >>> alike(torch.ones(4, 6), x), alike(torch.ones(6, 4).T, x), alike(torch.zeros(6, 1), torch.zeros(1, 6).T)
+    (True, False, True)
+    """
+    pairs = zip(t.shape, t.stride(), strides(like), strict=True) if t.shape == like.shape else ()
+    return t.shape == like.shape and (t.numel() == 0 or all(n == 1 or a == b for n, a, b in pairs))
+
+
 def flat(t: Tensor) -> Tensor:
     """A dense tensor's storage as one dimension."""
     return t.as_strided((t.numel(),), (1,)) if t.dim() != 1 or not t.is_contiguous() else t

@@ -43,6 +43,24 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
     return spread.redistribute(like.device_mesh, like.placements).to_local()
 
 
+def spread(part: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a tensor as such, where ``like`` is spread; no communication."""
+    if not is_sharded(like):
+        return part
+    assert isinstance(like, DTensor)
+    return DTensor.from_local(part, like.device_mesh, like.placements, run_check=False, shape=like.shape,
+                              stride=like.stride())  # fmt: skip
+
+
+def alike(t: Tensor, like: Tensor) -> bool:
+    """Whether both are spread over the same processes in the same way, or neither is."""
+    if not (is_sharded(t) and is_sharded(like)):
+        return is_sharded(t) == is_sharded(like)
+    assert isinstance(t, DTensor)
+    assert isinstance(like, DTensor)
+    return t.device_mesh == like.device_mesh and t.placements == like.placements
+
+
 def reducer(params: list[Tensor]) -> Callable[[Tensor], None] | None:
     """Adds up the rows of a table of sums that belong to sharded parameters; None if there are none."""
     meshes: dict[tuple[Any, int], list[int]] = {}
@@ -82,4 +100,14 @@ def mean_over_ranks(value: float) -> float:
     return float(total) / dist.get_world_size()
 
 
-__all__ = ["DTensor", "distribute_tensor", "is_sharded", "local", "mean_over_ranks", "part_of", "reducer", "whole"]
+__all__ = [
+    "DTensor",
+    "distribute_tensor",
+    "is_sharded",
+    "local",
+    "mean_over_ranks",
+    "part_of",
+    "reducer",
+    "spread",
+    "whole",
+]

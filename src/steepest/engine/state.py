@@ -18,3 +18,16 @@ class State:
     start: str = "zeros"
     signed: bool = True
     exact: bool = False
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a host part keeps for one parameter under one of the names in ``keeps``.
+
+    Args:
+        shape: the shape of a tensor; None for a count, a plain integer from 0.
+        below: None for a tensor of real numbers; otherwise it holds integers in [0, below).
+    """
+
+    shape: tuple[int, ...] | None = None
+    below: int | None = None

@@ -10,6 +10,7 @@ import torch
 from steepest import direction as D
 from steepest.core.given import several
 from steepest.core.optimizer import Optimizer
+from steepest.core.stored import count
 from steepest.geometry import Decay
 from steepest.optim.registry import method
 
@@ -135,13 +136,9 @@ class NAdam(Optimizer):
         inner = D.NAdam(**named(betas), eps=eps, momentum_decay=momentum_decay)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
-    def state_dict(self) -> dict[str, Any]:
+    def to_torch(self, entry: dict[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
         """The product of the momenta as a tensor, as torch keeps it."""
-        saved = super().state_dict()
-        for s in saved["state"].values():
-            if "mu_product" in s:
-                s["mu_product"] = torch.tensor(float(s["mu_product"]), dtype=torch.float64)
-        return saved
+        return {n: torch.tensor(v, dtype=torch.float64) if n == "mu_product" else v for n, v in entry.items()}
 
 
 @method("adaptive")
@@ -186,12 +183,9 @@ class AdaGrad(Optimizer):
         inner = D.AdaGrad(eps=eps, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def from_torch(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Torch makes state before the first step, too, which ours makes at the first step."""
-        if isinstance(state_dict, dict) and isinstance(state_dict.get("state"), dict):
-            begun = {i: s for i, s in state_dict["state"].items() if int(s.get("step", 1)) > 0}
-            state_dict = {**state_dict, "state": begun}
-        super().load_state_dict(state_dict)
+        return {} if count(entry.get("step")) is None and entry["step"] == 0 else entry
 
 
 @method("adaptive", space={"lr": ("log", 1e-6, 0.1)})

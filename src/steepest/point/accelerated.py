@@ -5,12 +5,13 @@ How much the newest point weighs in the average is for the step size to say (``s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
-from steepest.core.part import Point, State
+from steepest.core.part import Kept, Point, State
 from steepest.core.run import Run, moves
 from steepest.engine import shard
 
@@ -112,6 +113,10 @@ class AcceleGrad(Point):
                 state["met"], z = state["step"], shard.local(state["z"])
                 x = shard.local(p)
                 x.copy_(x.to(z.dtype).lerp(z, weight))
+
+    def kept(self, x: Tensor) -> Mapping[str, Kept]:
+        """The step at which y and z met last."""
+        return {"met": Kept()}
 
     def answer(self, p: Tensor, state: dict[str, Any]) -> Tensor:
         """The weights."""

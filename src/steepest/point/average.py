@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
-from steepest.core.part import NewState, Point, Scalars, State, described
+from steepest.core.part import Kept, NewState, Point, Scalars, State, described
 from steepest.core.run import Run
 
 
@@ -80,6 +81,10 @@ class Average(Point):
                     state["averaged"] = t = state.get("averaged", 0) + 1
                     mean = state["average"]
                     mean.lerp_(p.detach().to(mean.dtype), (1 + self.gamma) / (t + self.gamma))
+
+    def kept(self, x: Tensor) -> Mapping[str, Kept]:
+        """How many points the average holds."""
+        return {"averaged": Kept()}
 
     def answer(self, p: Tensor, state: dict[str, Any]) -> Tensor:
         """The average."""
