@@ -281,9 +281,11 @@ class Sorter:
 
     def count(self, bucket: Bucket, values: dict[str, float]) -> None:
         """One more step for the bucket's parameters, and the numbers that they have then."""
-        numbers = {n: values[n] for n in self.opt._numbers}
         for entry in bucket.fixed.entries:
-            entry.update(numbers, step=entry["step"] + 1)
+            entry["step"] += 1
+        for name in self.opt._numbers:
+            for entry in bucket.fixed.entries:
+                entry[name] = values[name]
 
     @staticmethod
     def scatter(bucket: Bucket) -> None:

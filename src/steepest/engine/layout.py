@@ -23,16 +23,6 @@ def is_dense(t: Tensor) -> bool:
     return True
 
 
-def same_order(a: Tensor, b: Tensor) -> bool:
-    """Whether equal shapes lie in memory in the same order; strides of dimensions of length 1 do not matter.
-
-    >>> same_order(torch.zeros(4, 1), torch.zeros(1, 4).T), same_order(torch.zeros(4, 6), torch.zeros(6, 4).T)
-    (True, False)
-    """
-    rows = zip(a.stride(), b.stride(), a.shape, strict=True)
-    return all(s == t or n == 1 for s, t, n in rows)
-
-
 def like_storage(t: Tensor, like: Tensor) -> Tensor:
     """A copy of t laid out in memory as ``like`` is."""
     return torch.empty_like(like, dtype=t.dtype).copy_(t)

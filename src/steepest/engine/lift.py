@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from steepest.engine import codec, native
-from steepest.engine.layout import flat, is_dense, like_storage, same_order
+from steepest.engine.layout import alike, flat, is_dense, like_storage
 from steepest.engine.native import Native, Plan
 from steepest.engine.pieces import PIECE, Pieces, runnable
 from steepest.engine.trace import Program, Rule, Unprintable, trace
@@ -191,10 +191,10 @@ def misfit(tensor: object, kind: str, numel: int, like: Tensor) -> str:
         return f"is {tensor.layout} on {tensor.device}, not a plain tensor on {like.device}"
     if tensor.numel() != length:
         return f"has {tensor.numel()} elements, not {length}"
-    if kind == "scale" or tensor.shape != like.shape:
-        fits = is_dense(tensor) and (kind != "scale" or tensor.is_contiguous())
+    if kind == "scale" or tensor.shape != like.shape:  # codes of a shard may be kept flat
+        fits = is_dense(tensor)
     else:
-        fits = tensor.stride() == like.stride() or (is_dense(tensor) and same_order(tensor, like))
+        fits = alike(tensor, like)
     return "" if fits else f"has strides {tensor.stride()} where the parameter has {like.stride()}"
 
 
