@@ -116,7 +116,10 @@ def measured(opt: Assembly) -> dict[str, float]:
 def metrics(opt: Assembly) -> dict[str, float]:
     """All of it; see ``Optimizer.metrics``."""
     told = opt.__dict__.get("_told", {})
-    rest = {name: float(told[name]) for name in ("loss", "sharpness") if name in told}
+    rest = {"loss": float(told["loss"])} if "loss" in told else {}
+    low, high = told.get("rise", (None, None))
+    if low is not None and high is not None:
+        rest["sharpness"] = float(high) - float(low)
     counts = {**opt.counters.as_dict(), "gradient_equivalents": opt.counters.gradient_equivalents}
     found = {**rates(opt), **rest, **measured(opt), **told.get("norms", {}), **counts}
     return {name: float(value) for name, value in found.items()}
