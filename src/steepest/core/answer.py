@@ -59,9 +59,9 @@ def to_train(opt: Assembly) -> None:
     """Put the weights of training back, to the bit."""
     if not opt._evaluating:
         return
-    for p, state in opt.state.items():
-        if KEPT in state:
-            shard.local(p).copy_(shard.local(state.pop(KEPT)))
+    for p in _params(opt):
+        if KEPT in opt.state.get(p, ()):
+            shard.local(p).copy_(shard.local(opt.state[p].pop(KEPT)))
     opt._evaluating = False
     _watch(opt, False)
 
@@ -151,7 +151,7 @@ def check_kept(entry: Mapping[str, Any], p: Tensor, index: Any) -> None:
 
 def loaded(opt: Assembly, saved: Mapping[str, Any]) -> None:
     """After a checkpoint: the mode it was saved in, and which weights the model should have."""
-    opt._evaluating = any(KEPT in state for state in opt.state.values())
+    opt._evaluating = any(KEPT in opt.state.get(p, ()) for p in _params(opt))
     _watch(opt, opt._evaluating)
     found = saved.get("weights")
     opt._expected = found if isinstance(found, Mapping) and has_answer(opt) else None
