@@ -11,6 +11,19 @@ from torch import Tensor
 from steepest.core.part import Chart, Direction, Kept, Scalars
 
 
+def basis(g: Tensor, rank: int, projection: str, seed: int) -> Tensor:
+    """P for the shorter side of g: orthonormal columns, leading or random, or a random choice of rows or columns."""
+    side = min(g.shape)
+    if projection == "svd":
+        u, _, vh = torch.linalg.svd(g, full_matrices=False)
+        return (u[:, :rank] if side == g.shape[0] else vh[:rank].T).contiguous()
+    generator = torch.Generator(g.device).manual_seed(seed)
+    if projection == "columns":
+        return torch.randperm(side, generator=generator, device=g.device)[:rank].sort().values
+    normal = torch.randn(side, rank, generator=generator, device=g.device, dtype=g.dtype)
+    return torch.linalg.qr(normal).Q.contiguous()
+
+
 class LowRank(Chart):
     r"""GaLore: moments live in the leading singular subspace of a recent gradient.
 
@@ -63,17 +76,7 @@ class LowRank(Chart):
         """New coordinates at steps 1, 1 + every, ..."""
         if "P" in s and (t - 1) % self.every:
             return False
-        left = g.shape[0] <= g.shape[1]
-        if self.projection == "svd":
-            u, _, vh = torch.linalg.svd(g, full_matrices=False)
-            s["P"] = (u[:, : self.rank] if left else vh[: self.rank].T).contiguous()
-            return True
-        generator = torch.Generator(g.device).manual_seed(1_000_003 * seed + t)
-        if self.projection == "columns":
-            s["P"] = torch.randperm(min(g.shape), generator=generator, device=g.device)[: self.rank].sort().values
-        else:
-            normal = torch.randn(min(g.shape), self.rank, generator=generator, device=g.device, dtype=g.dtype)
-            s["P"] = torch.linalg.qr(normal).Q.contiguous()
+        s["P"] = basis(g, self.rank, self.projection, 1_000_003 * seed + t)
         return True
 
     def pull(self, g: Tensor, s: dict[str, Any]) -> Tensor:

@@ -13,14 +13,16 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from steepest.core.answer import KEPT, check_kept, fingerprint, loaded
-from steepest.core.entry import Entry, empty
+from steepest.core.entry import Entry
 from steepest.core.given import plain
 from steepest.core.stored import compute, coordinates, count, fault_of, number, unlike
 from steepest.engine import codec, shard
@@ -31,9 +33,20 @@ if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
 
 
-def torch_names(opt: Assembly) -> dict[str, str]:
+def _names(opt: Assembly) -> dict[str, str]:
     """What torch.optim calls the states of this method's parts, by our names."""
     return {ours: theirs for part in opt.parts() for ours, theirs in part.torch_names.items()}
+
+
+def _shown(opt: Assembly) -> dict[str, str]:
+    """The same where checkpoints are torch's."""
+    return {} if opt.torch_group is None else _names(opt)
+
+
+def fresh(opt: Assembly) -> defaultdict[Any, Any]:
+    """``optimizer.state`` before the first step."""
+    names = _shown(opt)
+    return defaultdict(partial(Entry, names) if names else dict)
 
 
 def export(opt: Optimizer) -> dict[str, Any]:
@@ -44,7 +57,7 @@ def export(opt: Optimizer) -> dict[str, Any]:
     for before in opt._optimizer_state_dict_pre_hooks.values():
         before(opt)
     places = {id(p): i for i, p in enumerate(p for group in opt.param_groups for p in group["params"])}
-    names = torch_names(opt) if opt.torch_group is not None else {}
+    names = _shown(opt)
     extra: dict[str, Any] = dict(opt.torch_group or {})
     extra |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in extra}
     groups: list[dict[str, Any]] = []
@@ -205,12 +218,11 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     _mapping(saved["state"], "the state of a checkpoint")
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
                       (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
-    names = {theirs: ours for ours, theirs in torch_names(opt).items()}
-    shown = torch_names(opt) if opt.torch_group is not None else {}
+    names = {theirs: ours for ours, theirs in _names(opt).items()}
     numbers = [n for n in opt.defaults if n == "betas" or n in opt._intervals]
     numbers += [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
     strange = sorted({n for g in saved["param_groups"] for n in numbers if n not in g})
-    state = empty(shown)
+    state = fresh(opt)
     for key, given in saved["state"].items():
         if key not in params:
             state[key] = copy.deepcopy(given)
@@ -219,8 +231,7 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
         entry = {names.get(n, str(n)): v for n, v in given.items() if v is not None}
         entry = opt.from_torch(entry)
         if entry:
-            own = _entry(opt, key, params[key], entry, strange)
-            state[params[key]] = Entry(shown, own) if shown else own
+            state[params[key]].update(_entry(opt, key, params[key], entry, strange))
     return state
 
 

@@ -7,9 +7,7 @@ as in any dict.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 
@@ -51,8 +49,3 @@ class Entry(dict[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         return (Name(k, self.names[k]) if k in self.names else k for k in super().__iter__())
-
-
-def empty(names: Mapping[str, str]) -> defaultdict[Any, Any]:
-    """The state of an optimizer before its first step."""
-    return defaultdict(partial(Entry, names) if names else dict)

@@ -22,8 +22,7 @@ from steepest.core.answer import ready, refuse_in_block
 from steepest.core.assembly import Assembly, listed, pack
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
-from steepest.core.checkpoint import export, load, torch_names
-from steepest.core.entry import empty
+from steepest.core.checkpoint import export, fresh, load
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.given import plain
 from steepest.core.observe import observed
@@ -127,7 +126,7 @@ class Optimizer(Assembly):
         defaults |= {n: start for part in self.oracle.walk() for n, start in getattr(part, "memory", {}).items()}
         self._clear()
         super().__init__(listed(params), defaults)
-        self.state = empty(torch_names(self) if self.torch_group is not None else {})
+        self.state = fresh(self)
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
@@ -378,8 +377,7 @@ class Optimizer(Assembly):
         """Continue to the bit where ``state_dict`` was saved, by this class, or by torch.optim's of the same method.
 
         Raises:
-            ValueError: it belongs to another model or another method, or is damaged; nothing is changed then.
-            TypeError: a hyper-parameter is not a number; nothing is changed then.
+            ValueError: it belongs to another model or method, or is damaged (TypeError: a number is none); nothing is changed.
         """
         refuse_in_block(self, "load_state_dict()")
         load(self, state_dict)

@@ -54,6 +54,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f", did you mean {meant!r}?" if meant else ""
 
 
+def real(value: Any) -> float:
+    """A real number as a float, infinite where it is too large for one.
+
+    >>> real(10**400)
+    inf
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def check_number(owner: str, name: str, value: object, interval: str) -> float:
     """Return ``value`` as a float, or say what was wrong with it.
 
@@ -64,9 +76,11 @@ def check_number(owner: str, name: str, value: object, interval: str) -> float:
     number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else plain(value)
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"{owner}: {name} must be a number in {interval}, got {value!r}")
-    if math.isnan(number) or not inside(float(number), interval):
-        raise ValueError(f"{owner}: {name} must lie in {interval}, got {value!r}")
-    return float(number)
+    found = real(number)
+    if math.isnan(found) or not inside(found, interval):
+        shown = repr(value) if math.isfinite(found) or isinstance(number, float) else f"{found} (too large for a float)"
+        raise ValueError(f"{owner}: {name} must lie in {interval}, got {shown}")
+    return found
 
 
 def described(value: object) -> str:

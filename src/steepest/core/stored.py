@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steepest.core.part import real
 from steepest.engine import codec, layout, shard
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def number(value: Any, start: float, trusting: bool) -> str | None:
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return f"is {_shown(value)}, not a number"
-    if not (trusting or math.isfinite(value) or (math.isinf(start) and value == start)):
-        return f"is {value!r}, not a finite number"
-    return None
+    found = real(value)
+    fine = math.isfinite(found) or (math.isinf(start) and found == start) or (trusting and isinstance(value, float))
+    return None if fine else f"is {found!r}, not a finite number"
 
 
 def count(value: Any) -> str | None:
@@ -51,8 +52,8 @@ def unlike(value: Any, shape: tuple[int, ...], integers: bool = False) -> str | 
         return f"is {_shown(value)}, not a tensor"
     if _bare(value):
         return f"is {_shown(value)} ({value.layout}, {value.dtype}, {value.device}), not a dense tensor with values"
-    real = value.is_floating_point()
-    if real == integers or value.dtype in (torch.bool, torch.complex32) or value.is_complex():
+    floats = value.is_floating_point()
+    if floats == integers or value.dtype in (torch.bool, torch.complex32) or value.is_complex():
         return f"has the type {value.dtype}, not {'integers' if integers else 'floating point'}"
     return None if tuple(value.shape) == shape else f"has the shape {tuple(value.shape)}, not {shape}"
 
@@ -75,7 +76,7 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
     x, begun = shard.local(p), "step" in entry
     charted, room = coordinates(opt, p)
     kept = {n: k for part in opt.parts() for n, k in part.kept(p).items()}
-    if begun and (type(entry["step"]) is not int or entry["step"] < 0):
+    if begun and (type(entry["step"]) is not int or count(entry["step"])):
         return "step", f"is {_shown(entry['step'])}, not a plain number of steps"
     for name, spec in opt._state_specs.items():
         inside = name in charted
