@@ -243,7 +243,7 @@ def of_torch(rng: random.Random, saved: Saved, case: Case) -> None:
     params = parameters(like=rng.choice([torch.float32, torch.float16, torch.bfloat16, torch.float64]))
     opt = make(params)
     for p in params:
-        p.grad = torch.ones_like(p)
+        p.grad = torch.ones(p.shape, dtype=p.dtype)  # LBFGS takes views of it
     opt.step(lambda: torch.tensor(1.0))
     saved.clear()
     saved.update(through_file(opt.state_dict()))

@@ -301,7 +301,7 @@ class Assembly(torch.optim.Optimizer):
         if "betas" in group:
             betas, count = several(group["betas"]), len(self.defaults.get("betas", ()))
             if betas is None or len(betas) != count:
-                raise TypeError(f"{owner} has {count} betas, got {group['betas']!r}")
+                raise TypeError(f"{owner} has {count or 'no'} betas, got {group['betas']!r}")
         for name, value in unpack(group).items():
             if name in self._intervals:
                 check_number(owner, name, value, self._intervals[name])
