@@ -14,6 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from steepest import Optimizer, methods
 from steepest.claims import CLAIMS, recorded
+from steepest.claims.base import short, stable
 from steepest.core import part
 
 project = "steepest"
@@ -75,8 +76,9 @@ class Record(SphinxDirective):
         )
         for claim in CLAIMS.values():
             seen = on_record.get(claim.name, {"verdict": "not on record", "numbers": {}})
-            measured = "; ".join(f"{bound.words}: {seen['numbers'][bound.number]:.3g}, wanted {bound.relation} {bound.limit:g}"
-                                 for bound in claim.bounds if bound.number in seen["numbers"])  # fmt: skip
+            numbers = stable(claim, seen["numbers"])
+            measured = "; ".join(f"{bound.words}: {short(numbers[bound.number])}, wanted {bound.relation} {bound.limit:g}"
+                                 for bound in claim.bounds if bound.number in numbers)  # fmt: skip
             cells = [re.sub(r"([*`|_\\])", r"\\\1", text) for text in (claim.sentence, seen["verdict"], measured)]
             rows += [f"* - ``{claim.name}``", *(f"  - {cell}" for cell in cells)]
         table = ".. list-table::\n   :header-rows: 1\n\n" + "\n".join("   " + row for row in rows)

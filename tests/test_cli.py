@@ -206,6 +206,7 @@ def test_list_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) ->
     assert all(name in said for name in steepest.methods)
     assert call("list", "--area", "flatness", "--json") == 0
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["catalogue"] for row in rows}["GAM"] == claims.catalogue("GAM") == ["001-080"]
     assert {row["name"] for row in rows} == {m.name for m in steepest.methods.values() if m.area == "flatness"}
     sam = next(row for row in rows if row["name"] == "SAM")
     assert (sam["forwards"], sam["backwards"]) == (2, 2)

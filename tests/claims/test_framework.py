@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from steepest import claims
-from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, decide, judge, short
+from steepest.claims import __main__ as command
+from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, decide, judge, short, stable
 from steepest.claims.baselines import reach
 from steepest.claims.pictures import draw
-from steepest.claims.record import keep, recorded
+from steepest.claims.record import keep, processor, recorded
 from steepest.claims.report import headline
 
 BOUND = Bound("x", "<", 1.0, "the number x, worst seed")
@@ -46,14 +47,38 @@ def made(measured: float, control: float, **more: object) -> Claim:
     ],
 )
 def test_the_verdict_comes_from_the_numbers(measured: float, control: float, verdict: str, reason: str) -> None:
-    seen = judge(made(measured, control), fast=True)
+    seen = judge(made(measured, control), fast=False)
     assert seen.verdict == verdict
     assert reason in seen.reason
 
 
+@pytest.mark.parametrize("measured", [0.5, 1.5])
+@pytest.mark.parametrize("control", [0.6, 2.0])
+def test_a_fast_run_prints_numbers_and_no_verdict(measured: float, control: float) -> None:
+    seen = judge(made(measured, control), fast=True)
+    assert (seen.verdict, seen.numbers, seen.control) == ("too small to judge", {"x": measured}, {"x": control})
+    assert seen.reason == f"the number x, worst seed: {short(measured)}, control {short(control)} (in full < 1)"
+
+
+def test_a_fast_run_that_broke_says_so() -> None:
+    assert judge(made(float("nan"), 2.0), fast=True).verdict == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("digits", "value", "kept"),
+    [(3, 0.123456, 0.123), (2, 0.123456, 0.12), (3, 0.99996, 0.99996), (3, 1.00004, 1.0), (3, 1234567.0, 1230000.0),
+     (3, 1.0, 1.0), (2, 0.996, 0.996), (17, 0.1 + 0.2, 0.1 + 0.2)],
+)  # fmt: skip
+def test_as_many_digits_as_are_stable_and_as_the_verdict_needs(digits: int, value: float, kept: float) -> None:
+    claim = made(value, 2.0, digits=digits)
+    assert stable(claim, {"x": value}) == {"x": kept}
+    assert judge(claim, fast=False).numbers == {"x": kept}
+    assert judge(claim, fast=False).verdict == ("held" if value < 1 else "not held")
+
+
 def test_all_bounds_must_pass_and_be_measured() -> None:
     two = made(0.5, 2.0, bounds=(BOUND, Bound("x", ">", 0.6, "x again")))
-    assert judge(two, True).verdict == "not held"
+    assert judge(two, False).verdict == "not held"
     lost = made(0.5, 2.0, bounds=(BOUND, Bound("y", ">", 0.0, "y")))
     assert decide(lost, {"x": 0.5}, {"x": 2.0}) == ("not tested", "the experiment did not measure y")
     assert two.inequality == "the number x, worst seed < 1; x again > 0.6"
@@ -117,15 +142,18 @@ def test_pictures_show_the_control_on_the_same_scale() -> None:
 def test_run_keeps_what_it_has(tmp_path: Path) -> None:
     index = {"a": made(0.5, 2.0), "b": made(1.5, 2.0, name="b")}
     told: list[tuple[str, int, int]] = []
-    seen = claims.run(["b", "a"], True, tmp_path, lambda *where: told.append(where), index)
+    seen = claims.run(["b", "a"], False, tmp_path, lambda *where: told.append(where), index)
     assert [v.verdict for v in seen] == ["not held", "held"]
     assert told == [("b", 1, 2), ("a", 2, 2)]
     content = json.loads((tmp_path / "verdicts.json").read_text())
     assert {name: v["verdict"] for name, v in content["verdicts"].items()} == {"a": "held", "b": "not held"}
-    assert content["command"] == "steepest claims --fast"
+    assert content["command"] == "steepest claims"
+    assert {v["processor"] for v in content["verdicts"].values()} == {processor()}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["date"])
-    keep(tmp_path / "verdicts.json", [replace(seen[0], numbers={"x": 1 / 3})], "again")
-    assert recorded(tmp_path / "verdicts.json")["verdicts"]["b"]["numbers"] == {"x": 0.333333}
+    keep(tmp_path / "verdicts.json", [replace(seen[0], numbers={"x": 0.25})], "again")
+    assert recorded(tmp_path / "verdicts.json")["verdicts"]["b"]["numbers"] == {"x": 0.25}
+    assert claims.run(["a"], True, tmp_path, claims=index)[0].verdict == "too small to judge"
+    assert json.loads((tmp_path / "verdicts.json").read_text())["command"] == "steepest claims --fast"
     with pytest.raises(KeyError, match="no claim is called 'c'"):
         claims.run(["c"], claims=index)
 
@@ -155,7 +183,7 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
         raise ZeroDivisionError("a < b")
 
     index = {"a": made(0.5, 2.0), "b": made(1.5, 2.0, name="b"), "c": made(0, 0, name="c", experiment=broken)}
-    path = claims.report(claims.run(None, True, claims=index), tmp_path, index)
+    path = claims.report(claims.run(None, False, claims=index), tmp_path, index)
     page = path.read_text(encoding="utf-8")
     assert path == tmp_path / "claims.html"
     assert "1 of 3 claims held, 1 did not, 1 could not be tested" in page
@@ -164,16 +192,52 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
     assert "https://arxiv.org/abs/2010.01412" in page
     assert "a &lt; b" in page, "text is escaped"
     assert not re.search(r"(?:src|href)=\"(?!#|https://)", page), "nothing is fetched from elsewhere"
+    assert "✓" in page
+    assert processor() in page
+    fast = claims.report(claims.run(None, True, claims=index), tmp_path, index).read_text(encoding="utf-8")
+    assert "2 of 3 claims ran, too small to judge" in fast
+    assert not re.search("✓|✗|>held<|>not held<", fast), "a fast run says nothing that reads like a verdict"
 
 
 def test_headline() -> None:
     one = Verdict("a", "held", {}, {}, "", 1.0)
     assert headline([one]) == "1 of 1 claim held"
     assert headline([one, replace(one, verdict="not tested")]) == "1 of 2 claims held, 1 could not be tested"
+    small = replace(one, verdict="too small to judge")
+    assert headline([small]) == "1 of 1 claim ran, too small to judge"
+    assert headline([one, small]) == "1 of 2 claims held, 1 ran too small to judge"
 
 
 def test_numbers_are_short() -> None:
-    assert [short(x) for x in (1.0, 0.12345, 3e18, -0.95, 1e-6)] == ["1", "0.123", "3e+18", "-0.95", "1e-06"]
+    assert [short(x) for x in (1.0, 0.123, 3e18, -0.95, 1e-6)] == ["1", "0.123", "3e+18", "-0.95", "1e-06"]
+
+
+def test_the_record_is_rewritten_for_named_claims_or_on_demand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without names it runs nothing and says what to give; --all runs everything."""
+    ran: list[str] = []
+
+    def run(names: list[str]) -> list[Verdict]:
+        ran.extend(names)
+        return [Verdict(names[0], "held", {}, {}, "", 1.0)]
+
+    monkeypatch.setattr(command, "RECORDED", tmp_path / "recorded.json")
+    monkeypatch.setattr(command, "CLAIMS", {"a": None, "b": None})
+    monkeypatch.setattr(command, "run", run)
+    for wrong, said in (([], "--all"), (["--all", "a"], "not both"), (["c"], "no claim is called 'c'")):
+        monkeypatch.setattr("sys.argv", ["claims", *wrong])
+        with pytest.raises(SystemExit, match="2"):
+            command.main()
+        assert said in capsys.readouterr().err
+        assert ran == []
+        assert not (tmp_path / "recorded.json").exists()
+    for right, names in ((["b"], ["b"]), (["--all"], ["a", "b"])):
+        monkeypatch.setattr("sys.argv", ["claims", *right])
+        command.main()
+        assert ran == names
+        ran.clear()
+    assert list(recorded(tmp_path / "recorded.json")["verdicts"]) == ["a", "b"]
 
 
 def test_reach_interpolates() -> None:

@@ -11,9 +11,23 @@ when it was last run for this version.
 from __future__ import annotations
 
 from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, judge
-from steepest.claims.index import CLAIMS, about
+from steepest.claims.index import CLAIMS, about, catalogue
 from steepest.claims.record import recorded, run
 from steepest.claims.report import report
 
-__all__ = ["CLAIMS", "Bound", "Claim", "Dots", "Lines", "Measured", "Source", "Verdict", "about", "judge", "recorded",
-           "report", "run"]  # fmt: skip
+__all__ = [
+           "CLAIMS",
+           "Bound",
+           "Claim",
+           "Dots",
+           "Lines",
+           "Measured",
+           "Source",
+           "Verdict",
+           "about",
+           "catalogue",
+           "judge",
+           "recorded",
+           "report",
+           "run",
+]  # fmt: skip

@@ -70,6 +70,7 @@ CLAIMS = (
         sentence="With Polyak's step and a preconditioner of squares the path does not depend on the scale of the columns.",
         source=Source("abdukhakimov2023sania", "abstract and the section on scale invariance"),
         methods=("AdaGradSQR", "AdamSQR"),
+        rows=("001-081",),
         bounds=(
             Bound(
                 "gap_worst", "≤", 1e-5, "relative difference of losses on scaled and unscaled data, worst step and seed"
@@ -87,6 +88,7 @@ CLAIMS = (
         sentence="On badly scaled data it needs no step size and is as good as a tuned adaptive method.",
         source=Source("abdukhakimov2023sania", "abstract and the experiments"),
         methods=("AdaGradSQR", "AdamSQR"),
+        rows=("001-081",),
         bounds=(
             Bound("to_adam", "≤", 1.0, "loss after 20 epochs relative to the best of four Adam, median, worse method"),
         ),

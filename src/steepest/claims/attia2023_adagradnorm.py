@@ -70,6 +70,7 @@ CLAIMS = (
         "additive noise is small and like 1/√T where it is not, without knowing smoothness, distance or noise.",
         source=Source("attia2023adagrad", "abstract, convex case"),
         methods=("AdaGradNorm",),
+        rows=("001-006",),
         bounds=(
             Bound("slope_quiet", "≤", -0.9, "slope of log(f - f*) in log T without additive noise, 95th percentile over seeds, "
                   "worst of three first steps"),

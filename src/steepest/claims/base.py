@@ -3,7 +3,8 @@
 The experiment is a function of two switches: `fast` (fewer seeds and steps) and `control` (the effect is taken away).
 It returns numbers. The verdict is computed from them by the bounds, which are data and were written before the first
 run; nothing else can make a claim hold. A check that passes with the effect removed measures something else, so then
-the verdict is *not tested*, whatever the numbers are.
+the verdict is *not tested*, whatever the numbers are. The fast profile is too small for a verdict: it shows that the
+experiment runs, and its numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Literal
 
 import torch
 
-HELD, NOT_HELD, NOT_TESTED = "held", "not held", "not tested"
+HELD, NOT_HELD, NOT_TESTED, TOO_SMALL = "held", "not held", "not tested", "too small to judge"
 RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "≤": operator.le, ">": operator.gt, "≥": operator.ge,
 }  # fmt: skip
@@ -29,12 +30,12 @@ Curve = tuple[Sequence[float], Sequence[Sequence[float]]]  # x, and y for each s
 
 
 def short(value: float) -> str:
-    """A number as a person would write it.
+    """A number as a person would write it; measured ones have been rounded before, by ``stable``.
 
-    >>> short(0.9123), short(12.0), short(3.2e-9)
+    >>> short(0.912), short(12.0), short(3.2e-9)
     ('0.912', '12', '3.2e-09')
     """
-    return f"{value:.0f}" if abs(value) < 1e6 and value == round(value) else f"{value:.3g}"
+    return f"{value:.0f}" if abs(value) < 1e6 and value == round(value) else f"{value:.7g}"
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ class Claim:
         minutes: of the full profile on two cores, the control included.
         untested: what could not be tested here.
         note: what a reader should know besides, changes of the experiment included.
+        rows: ids of the catalogue of papers that it is evidence for; none: the paper is not in the catalogue.
+        digits: significant digits of the numbers that are the same on another processor.
     """
 
     name: str
@@ -154,6 +157,8 @@ class Claim:
     minutes: float
     untested: str
     note: str = ""
+    rows: tuple[str, ...] = ()
+    digits: int = 3
 
     @property
     def inequality(self) -> str:
@@ -175,8 +180,8 @@ class Verdict:
 
     Args:
         claim: its name.
-        verdict: "held", "not held" or "not tested".
-        numbers: measured by the experiment.
+        verdict: "held", "not held" or "not tested"; of the fast profile "too small to judge", or "not tested" if it broke.
+        numbers: measured by the experiment, as many digits as are stable.
         control: measured by the control.
         reason: of the verdict, in words.
         seconds: for both runs.
@@ -209,6 +214,24 @@ def undisturbed() -> Any:
         torch.set_num_threads(threads)
 
 
+def stable(claim: Claim, numbers: Numbers) -> dict[str, float]:
+    """The numbers with the digits that are stable, and with more where a bound needs them to come out the same.
+
+    >>> bound = Bound("x", "≤", 1.0, "x")
+    >>> claim = Claim("a", "", Source("", ""), (), (bound,), lambda fast, control: Measured({}), "", 1, 1, "")
+    >>> stable(claim, {"x": 1.00042, "y": 0.123456})
+    {'x': 1.0004, 'y': 0.123}
+    """
+    return {name: _rounded(value, claim.digits, [b for b in claim.bounds if b.number == name])
+            for name, value in numbers.items()}  # fmt: skip
+
+
+def _rounded(value: float, digits: int, bounds: Sequence[Bound]) -> float:
+    short_values = (float(f"{value:.{d}g}") for d in range(digits, 17))
+    same = (v for v in short_values if all(b.passes({b.number: v}) == b.passes({b.number: value}) for b in bounds))
+    return next(same, value)
+
+
 def fails(bounds: Sequence[Bound], numbers: Numbers) -> list[str]:
     """The bounds that numbers break, in words with the measured value."""
     return [f"{b.words} is {short(numbers[b.number])}, not {b.relation} {short(b.limit)}"
@@ -224,11 +247,27 @@ def unusable(claim: Claim, numbers: Numbers) -> str:
     return f"measured no finite {', '.join(infinite)}" if infinite else ""
 
 
-def decide(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
-    """The verdict and its reason, from numbers alone."""
+def incomplete(claim: Claim, numbers: Numbers, control: Numbers) -> str:
+    """Why these two runs cannot be judged, or nothing."""
     for who, measured in (("the experiment", numbers), ("the control", control)):
         if why := unusable(claim, measured):
-            return NOT_TESTED, f"{who} {why}"
+            return f"{who} {why}"
+    return ""
+
+
+def too_small(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
+    """The numbers of a fast run beside what they would be compared with; a broken run is *not tested* in any profile."""
+    if broken_run := incomplete(claim, numbers, control):
+        return NOT_TESTED, broken_run
+    seen = (f"{b.words}: {short(numbers[b.number])}, control {short(control[b.number])} (in full {b.relation} {short(b.limit)})"
+            for b in claim.bounds)  # fmt: skip
+    return TOO_SMALL, "; ".join(seen)
+
+
+def decide(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
+    """The verdict and its reason, from numbers alone."""
+    if broken_run := incomplete(claim, numbers, control):
+        return NOT_TESTED, broken_run
     broken, broken_in_control = fails(claim.bounds, numbers), fails(claim.bounds, control)
     if not broken_in_control:
         return NOT_TESTED, f"the check cannot fail: the control passes it too ({claim.control})"
@@ -247,7 +286,8 @@ def judge(claim: Claim, fast: bool, draw: Callable[[Claim, Measured, Measured], 
         draw: makes the picture.
 
     Returns:
-        The verdict; an experiment that raises is *not tested*, with the exception as reason and its traceback kept.
+        The verdict, which the fast profile does not give; an experiment that raises is *not tested*, with the exception as
+        reason and its traceback kept.
     """
     start = time.perf_counter()
     numbers: Numbers = {}
@@ -257,9 +297,10 @@ def judge(claim: Claim, fast: bool, draw: Callable[[Claim, Measured, Measured], 
         numbers = measured.numbers
         with undisturbed():
             control = claim.run_control(fast)
-        verdict, reason = decide(claim, numbers, control.numbers)
+        numbers, removed = stable(claim, numbers), stable(claim, control.numbers)
+        verdict, reason = too_small(claim, numbers, removed) if fast else decide(claim, numbers, removed)
         picture = draw(claim, measured, control) if draw else None
     except Exception as error:  # noqa: BLE001 -- nothing is swallowed: it is the reason of the verdict
         return Verdict(claim.name, NOT_TESTED, numbers, {}, f"raised {type(error).__name__}: {error}",
                        time.perf_counter() - start, fast=fast, trace=traceback.format_exc())  # fmt: skip
-    return Verdict(claim.name, verdict, numbers, control.numbers, reason, time.perf_counter() - start, picture, fast)
+    return Verdict(claim.name, verdict, numbers, removed, reason, time.perf_counter() - start, picture, fast)

@@ -93,6 +93,7 @@ CLAIMS = (
         sentence="Stochastic model building needs less tuning than SGD and Adam, and loses nothing at its best learning rate.",
         source=Source("birbil2024bolstering", "abstract"),
         methods=("SMB",),
+        rows=("001-003",),
         bounds=(
             Bound("to_sgd", "<", 1.0, "largest over smallest loss on five learning rates, relative to SGD's, median"),
             Bound("to_adam", "<", 1.0, "the same relative to Adam's"),
@@ -110,6 +111,7 @@ CLAIMS = (
         "building stays competitive, but underperforms the original.",
         source=Source("birbil2024bolstering", "conclusion"),
         methods=("SMBi",),
+        rows=("001-003",),
         bounds=(
             Bound("to_sgd", "<", 1.0, "largest over smallest loss on five learning rates, relative to SGD's, median"),
             Bound("best", "≤", 1.0, "loss at the best learning rate relative to the best SGD, median"),
@@ -126,6 +128,7 @@ CLAIMS = (
         sentence="Stochastic model building benefits from a learning rate that adjusts itself to how often models are needed.",
         source=Source("birbil2024bolstering", "conclusion, and autoschedule of the authors' code"),
         methods=("SMB", "SMBi"),
+        rows=("001-003",),
         bounds=(
             Bound(
                 "SMB",

@@ -75,6 +75,7 @@ CLAIMS = (
         "rate several times smaller.",
         source=Source("chen2023lion", "abstract and the section on tuning"),
         methods=("Lion",),
+        rows=("001-111", "002-08"),
         bounds=(
             Bound(
                 "above",

@@ -63,6 +63,7 @@ CLAIMS = (
         "subgradient steps.",
         source=Source("davis2019modelbased", "the numerical experiments (as quoted by third parties)"),
         methods=("SPS",),
+        rows=("001-009",),
         bounds=(
             Bound(
                 "wider", "≥", 1.0, "decades of lengths that work less those of subgradient steps, worst seed and model"

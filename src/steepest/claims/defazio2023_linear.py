@@ -211,6 +211,7 @@ CLAIMS = (
         sentence="Linear decay to zero matches or beats the usual schedules, cosine included, each at its best learning rate.",
         source=Source("defazio2023linear", "abstract; the suite of logistic regression problems"),
         methods=("SGD",),
+        rows=("002-37",),
         bounds=(
             Bound("rest", "≤", 1.0, "last objective of linear decay relative to the best of constant, 1/√t, 1/t and step, "
                   "worst of three problems"),
@@ -231,6 +232,7 @@ CLAIMS = (
         "average.",
         source=Source("defazio2023linear", "abstract and Algorithm 1"),
         methods=("SGD", "AdamW"),
+        rows=("002-37",),
         bounds=(
             Bound("worst", "≤", 1.01, "last loss relative to linear decay, worst of three linear models and a language model"),
             Bound("mean", "<", 1.0, "the same, geometric mean of the four"),

@@ -92,6 +92,7 @@ CLAIMS = (
         sentence="SAM ends in flatter minima than SGD: the largest eigenvalue of the Hessian is lower.",
         source=Source("foret2021sam", "the figure of Hessian spectra"),
         methods=("SAM",),
+        rows=("001-079",),
         bounds=(Bound("ratio_worst", "<", 0.9, "largest Hessian eigenvalue relative to SGD's, worst seed"),),
         experiment=flatness,
         control="ρ = 0",
@@ -104,6 +105,7 @@ CLAIMS = (
         sentence="SAM is robust to wrong labels: it generalises better than SGD, also than SGD with twice the epochs.",
         source=Source("foret2021sam", "the section on label noise"),
         methods=("SAM",),
+        rows=("001-079",),
         bounds=(Bound("gain_worst", ">", 0.0, "percentage points of accuracy above SGD with the same or twice the epochs, "
                       "whichever is better, best of three radii, worst seed"),),
         experiment=label_noise,
@@ -117,6 +119,7 @@ CLAIMS = (
         sentence="SAM minimises sharpness: where it ends the loss rises less at the worst point nearby than where SGD ends.",
         source=Source("foret2021sam", "abstract"),
         methods=("SAM",),
+        rows=("001-079",),
         bounds=(Bound("ratio_worst", "<", 1.0, "L(x + e) - L(x) at radius 0.1 relative to SGD's, 40 % random labels, worst "
                       "seed"),),
         experiment=sharpness,

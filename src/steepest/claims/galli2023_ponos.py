@@ -224,6 +224,7 @@ CLAIMS = (
         "monotone one, and as fast as a tuned step size.",
         source=Source("galli2023ponos", "abstract and the experiments"),
         methods=("PoNoS", "SLS"),
+        rows=("000-09",),
         bounds=(
             Bound(
                 "to_sls", "≤", 1.0, "training loss relative to SLS after 1 and 10 epochs, median over seeds, worst case"
@@ -246,6 +247,7 @@ CLAIMS = (
         sentence="Remembering past backtracks lowers their number to zero in most iterations.",
         source=Source("galli2023ponos", "abstract and the section on the resetting technique"),
         methods=("PoNoS",),
+        rows=("000-09",),
         bounds=(
             Bound("median_worst", "≤", 0.0, "median of backtracks a step, worst seed and problem"),
             Bound("without_worst", ">", 0.5, "part of steps without a backtrack, worst seed and problem"),
@@ -265,6 +267,7 @@ CLAIMS = (
         "below a monotone search and below a tuned step size.",
         source=Source("galli2023ponos", "abstract and the experiments"),
         methods=("PoNoS", "SLS"),
+        rows=("000-09",),
         bounds=(
             Bound("to_sls", "≤", 1.0, "training loss at the end relative to SLS, median over seeds, worst problem"),
             Bound(
@@ -284,6 +287,7 @@ CLAIMS = (
         sentence="Remembering past backtracks at least halves their number while the model is not yet fitted.",
         source=Source("galli2023ponos", "the section on the resetting technique; a weaker sentence than the paper's"),
         methods=("PoNoS",),
+        rows=("000-09",),
         bounds=(Bound("ratio_worst", "≤", 0.5, "backtracks a step relative to those without memory, worst problem"),),
         experiment=memory,
         control="no memory of past backtracks",
@@ -298,6 +302,7 @@ CLAIMS = (
         sentence="The preconditioned search trains as fast as Adam at its best learning rate.",
         source=Source("galli2023ponos", "abstract (SGD and Adam) and the experiments with transformers"),
         methods=("PoNoSPrec",),
+        rows=("000-09",),
         bounds=(
             Bound(
                 "to_adam", "≤", 1.1, "training loss at the end relative to the best of four Adam, median, worst problem"

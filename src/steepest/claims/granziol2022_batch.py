@@ -205,6 +205,7 @@ CLAIMS = (
         "that falls like one over the batch.",
         source=Source("granziol2022learning", "abstract"),
         methods=("SGD",),
+        rows=("001-124", "002-16"),
         bounds=(
             Bound("r2", ">", 0.9, "R² of the mean largest eigenvalue as a line in 1/B, worst seed"),
             Bound("least", "≥", 1.0, "mean largest eigenvalue of the Hessian relative to all rows, least of seeds and sizes"),
@@ -226,6 +227,7 @@ CLAIMS = (
         "for Adam.",
         source=Source("granziol2022learning", "abstract"),
         methods=("SGD", "Adam"),
+        rows=("001-124", "002-16"),
         bounds=(
             Bound("SGD", "≥", 0.6, "slope for SGD, logarithms, median of seeds"),
             Bound("SGD", "≤", 1.2, "slope for SGD"),
@@ -244,6 +246,7 @@ CLAIMS = (
         sentence="The largest learning rate of SGD goes with one over λ(1 + B*/B): linear in small batches, constant in large.",
         source=Source("granziol2022learning", "the law of the batch Hessian's largest eigenvalue"),
         methods=("SGD",),
+        rows=("001-124", "002-16"),
         bounds=(
             Bound(
                 "factor",
@@ -266,6 +269,7 @@ CLAIMS = (
         sentence="Learning rate and momentum from both ends of the spectrum, measured during the run, spare a search for them.",
         source=Source("granziol2022learning", "abstract, on the learner by stochastic Lanczos quadrature"),
         methods=("SGD",),
+        rows=("001-124", "002-16"),
         bounds=(
             Bound(
                 "ratio",

@@ -25,3 +25,12 @@ def about(method: str) -> list[str]:
     ['adopt-any-beta2', 'adopt-clip-any-beta2']
     """
     return [claim.name for claim in CLAIMS.values() if method in claim.methods]
+
+
+def catalogue(method: str) -> list[str]:
+    """Ids of the catalogue's papers that the claims about a method are evidence for, in order.
+
+    >>> catalogue("ADOPT")
+    ['001-162']
+    """
+    return sorted({row for name in about(method) for row in CLAIMS[name].rows})

@@ -206,6 +206,7 @@ CLAIMS = (
         sentence=f"{SENTENCE}, measured by the training loss, and its initial movement can be any small number.",
         source=Source("ivgi2023dog", "abstract; the paper itself measures held-out error"),
         methods=("DoG",),
+        rows=("001-074",),
         bounds=(
             Bound("ratio_worst", "≤", 1.15, "training loss relative to the best of nine SGD, worst problem and seed"),
             Bound(
@@ -224,6 +225,7 @@ CLAIMS = (
         sentence=f"{SENTENCE} on held-out data, and its initial movement can be any small number.",
         source=Source("ivgi2023dog", "abstract and the experiments"),
         methods=("DoG",),
+        rows=("001-074",),
         bounds=(
             Bound(
                 "points_worst",
@@ -254,6 +256,7 @@ CLAIMS = (
         sentence=f"{SENTENCE}, measured by the training loss of averages, on convex problems whose loss has a least value.",
         source=Source("ivgi2023dog", "abstract and the convex experiments"),
         methods=("DoG",),
+        rows=("001-074",),
         bounds=(
             Bound("ratio_worst", "≤", 1.15, "training loss relative to the best of nine SGD, worst problem and seed"),
         ),
@@ -270,6 +273,7 @@ CLAIMS = (
         sentence="DoG layer by layer generally does better than DoG and than SGD with a tuned step.",
         source=Source("ivgi2023dog", "abstract and Section 4"),
         methods=("LDoG",),
+        rows=("001-074",),
         bounds=(
             Bound("ratio_worst", "≤", 1.0, "training loss relative to DoG's, median over seeds, worst of two nets"),
             Bound(

@@ -83,6 +83,7 @@ CLAIMS = (
         "solution.",
         source=Source("ivgi2023dog", "the proposition on the stability of T-DoG"),
         methods=("TDoG",),
+        rows=("001-074",),
         bounds=(
             Bound("left", "≤", DELTA, "part of runs that were farther than three times the distance to the minimum"),
         ),

@@ -82,6 +82,7 @@ CLAIMS = (
         sentence="Flooding performs finite-difference gradient regularization in an implicit way.",
         source=Source("karakida2023gradient", "abstract"),
         methods=("FGR",),
+        rows=("001-056",),
         bounds=(
             Bound("turns_least", ">", 0.9, "part of pairs of steps at the level that are one up and one down, worst seed"),
             Bound("miss_worst", "<", 1e-9, "what such a pair moves relative to -η²Δ of F-GR or B-GR with ε = η, worst of 20 "

@@ -105,6 +105,7 @@ CLAIMS = (
         sentence="The optimistic (past extragradient) method converges like extragradient with one gradient a step.",
         source=Source("hsieh2019convergence", "single-call variants; the method is Popov's (1980)"),
         methods=("OptimisticSGD",),
+        rows=("001-101",),
         bounds=(FAR, APART, EXACT, Bound("gradients", "≤", 1.0, "gradients a step")),
         experiment=optimistic,
         control="no correction: simultaneous descent-ascent in its place",

@@ -159,6 +159,7 @@ CLAIMS = (
         "first movement.",
         source=Source("kreisler2024accelerated", "Theorem 5 and the noiseless experiments"),
         methods=("UDoG", "ADoG"),
+        rows=("001-004",),
         bounds=(
             Bound("udog_worst", "≤", 0.01, "U-DoG's distance to the least value relative to averaged DoG's at equal numbers of "
                   "gradients, worst seed and first movement"),
@@ -176,6 +177,7 @@ CLAIMS = (
         "better than DoG.",
         source=Source("kreisler2024accelerated", "Section 5 and Appendix G.3"),
         methods=("ADoG", "UDoG"),
+        rows=("001-004",),
         bounds=(
             Bound("tuned_worst", "≤", 1.05, "A-DoG's training loss relative to the best of nine steps of SGD with Nesterov's "
                   "momentum 0.9, median over seeds, worst problem"),

@@ -123,6 +123,7 @@ CLAIMS = (
         "diagonal preconditioner, without tuning.",
         source=Source("kunstner2023multidimensional", "abstract; experiments on least squares"),
         methods=("EllipsoidBacktracking", "BoxBacktracking"),
+        rows=("000-10",),
         bounds=(
             Bound(
                 "to_jacobi", "≤", 2.0, "steps of the ellipsoid to 1e-8 relative to the best of eight Jacobi, worst seed"

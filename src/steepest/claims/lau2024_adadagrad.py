@@ -121,6 +121,7 @@ CLAIMS = (
         "after equally many epochs, and ends lower than with large ones from the start.",
         source=Source("lau2024adadagrad", "abstract and the experiments on images"),
         methods=("AdaGrad",),
+        rows=("001-082", "002-07"),
         bounds=(
             Bound("growth", "≥", 8.0, "largest over first batch size, worst seed"),
             Bound("updates", "≤", 0.5, "updates relative to a batch of always 8"),
@@ -142,6 +143,7 @@ CLAIMS = (
         "not convex at the rate 1/K, where small batches are slower.",
         source=Source("lau2024adadagrad", "abstract and the theorem on AdAdaGrad-Norm"),
         methods=("AdaGradNorm",),
+        rows=("001-082", "002-07"),
         bounds=(
             Bound("growth", "≤", 3.0, "squared norms of the whole gradient, added up over 1,600 updates relative to over 100, "
                   "worst seed"),

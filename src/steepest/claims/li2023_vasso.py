@@ -77,6 +77,7 @@ CLAIMS = (
         sentence="VaSSO stabilises the adversary: its mean square error is about θ / (2 - θ) times that of SAM's.",
         source=Source("li2023vasso", "abstract, and the theorem on variance, as quoted by third parties"),
         methods=("VaSSO",),
+        rows=("003-09",),
         bounds=(
             Bound("ratio_worst", "<", 1.2 * THETA / (2 - THETA), "squared error of the adversary relative to SAM's, θ = 0.4, "
                   "worst seed"),
@@ -93,6 +94,7 @@ CLAIMS = (
         sentence="VaSSO endows SAM with robustness against high levels of label noise.",
         source=Source("li2023vasso", "abstract"),
         methods=("VaSSO",),
+        rows=("003-09",),
         bounds=(Bound("gain", ">", 0.25, "percentage points of accuracy above SAM with 60 % random labels, both at the best of "
                       "three radii, mean of the seeds"),),
         experiment=label_noise,

@@ -140,6 +140,7 @@ CLAIMS = (
         sentence="Under SAM, B changes at the rate ρ(‖g_x‖² - ‖g_y‖²)/√(‖g_x‖² + ‖g_y‖²), up to terms of order ρ².",
         source=Source("li2024bar", "theorem 2"),
         methods=("SAM",),
+        rows=("003-06",),
         bounds=(Bound("off_worst", "≤", 0.05, "difference from the theorem's rate relative to ρ‖g‖, worst start"),),
         experiment=rate,
         control="ρ = 0",
@@ -152,6 +153,7 @@ CLAIMS = (
         sentence="SAM promotes balancedness, and noisy data have the stronger impact on it.",
         source=Source("li2024bar", "theorem 2 and figure 1"),
         methods=("SAM",),
+        rows=("003-06",),
         bounds=(
             Bound("worst_0", "≤", 0.4, "final |B| relative to SGD's without noise, worst seed"),
             Bound("worst_0.3", "≤", 1e-3, "final |B| relative to SGD's at noise 0.3, worst seed"),
@@ -171,6 +173,7 @@ CLAIMS = (
         sentence="BAR regularizes balancedness as SAM does, without SAM's second gradient.",
         source=Source("li2024bar", "section 5.2 and figure 2"),
         methods=("BAR",),
+        rows=("003-06",),
         bounds=(
             Bound("worst_0.3", "≤", 0.05, "final |B| relative to SGD's at noise 0.3, worst seed"),
             Bound("worst_1", "≤", 0.05, "final |B| relative to SGD's at noise 1, worst seed"),

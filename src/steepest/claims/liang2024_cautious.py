@@ -78,6 +78,7 @@ CLAIMS = (
         "(almost) monotonically.",
         source=Source("liang2024cautious", "the section on the Hamiltonian; quadratic example"),
         methods=("CAdamW", "CLion"),
+        rows=("001-174",),
         bounds=(
             Bound("rises_ratio", "≤", 0.1, "steps that raise the loss, relative to plain heavy ball, worst seed"),
             Bound("loss_ratio", "<", 1.0, "loss relative to plain heavy ball, worst of the checkpoints 100, 200, … and seeds"),
@@ -93,6 +94,7 @@ CLAIMS = (
         sentence="The one-line change speeds up AdamW and Lion in pre-training.",
         source=Source("liang2024cautious", "abstract (up to 1.47 times on Llama)"),
         methods=("CAdamW", "CLion"),
+        rows=("001-174",),
         bounds=(Bound("part_worst", "≤", 0.95, "steps to the plain version's last held-out loss, as a part of its steps, mean "
                       "over seeds, worse of AdamW and Lion, both at their best of four learning rates"),),
         experiment=speed,

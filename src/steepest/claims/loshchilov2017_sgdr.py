@@ -104,6 +104,7 @@ CLAIMS = (
         "step schedule's on average, and is not worse at the end.",
         source=Source("loshchilov2017sgdr", "abstract and the experiments on CIFAR"),
         methods=("SGD",),
+        rows=("001-094",),
         bounds=(
             Bound("anytime", "≤", 1.0, "held-out error relative to the step schedule's, mean over the ends of three cycles"),
             Bound("last", "≤", 0.3, "points of held-out error by which it is behind at the end"),
@@ -120,6 +121,7 @@ CLAIMS = (
         sentence="The mean of the predictions at the ends of cycles is better than the last model alone.",
         source=Source("loshchilov2017sgdr", "the section on ensembles of snapshots"),
         methods=("SGD",),
+        rows=("001-094",),
         bounds=(Bound("gain", ">", 0.0, "points of held-out error that the ensemble of three gains over the last model"),),
         experiment=ensemble,
         control="three copies of the last model",

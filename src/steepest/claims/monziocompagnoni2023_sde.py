@@ -87,6 +87,7 @@ CLAIMS = (
         "learning rate.",
         source=Source("monziocompagnoni2023sde", "abstract"),
         methods=("SAM", "FGR"),
+        rows=("001-027",),
         bounds=(
             Bound("ratio_least", ">", 1.6, "error of the mean loss relative to that at half the learning rate, smallest of "
                   "three methods and two halvings"),
@@ -105,6 +106,7 @@ CLAIMS = (
         sentence="SAM is attracted to saddle points under some realistic conditions.",
         source=Source("monziocompagnoni2023sde", "abstract"),
         methods=("SAM",),
+        rows=("001-027",),
         bounds=(
             Bound("sam", "<", 2.0, "distance of SAM from the saddle after 2,000 steps in units of ρ, larger of two radii"),
             Bound("equation", "<", 2.0, "the same of its equation"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,20 +67,27 @@ def run(names: Sequence[str] | None = None, fast: bool = False, out: Path | None
 
 
 def beside_record(verdict: Verdict) -> str:
-    """What the full profile gave, in words, where the fast one gave something else."""
+    """What the full profile gave, in words, beside a fast run."""
     full = recorded()["verdicts"].get(verdict.claim, {}).get("verdict")
-    if not verdict.fast or full in (None, verdict.verdict):
-        return ""
-    return f" (Fast profile: fewer seeds and steps. In full, on record: {full}.)"
+    return f" (Fast profile: fewer seeds and steps. In full, on record: {full}.)" if verdict.fast and full else ""
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:
-    """A verdict without its picture, as JSON has it; numbers with six digits."""
+    """A verdict without its picture, as JSON has it."""
     record = asdict(verdict)
     del record["picture"]
-    for key in ("numbers", "control"):
-        record[key] = {name: float(f"{value:.6g}") for name, value in record[key].items()}
     return record | {"seconds": round(verdict.seconds, 1)}
+
+
+@cache
+def processor() -> str:
+    """Model of the processor, as far as the system tells: numbers of chaotic runs depend on it."""
+    with suppress(OSError):
+        if named := re.search(
+            r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            return named[1].strip()
+    return platform.processor() or platform.machine() or "unknown"
 
 
 def keep(path: Path, verdicts: Sequence[Verdict], command: str, index: Iterable[str] | None = None) -> None:
@@ -89,7 +98,8 @@ def keep(path: Path, verdicts: Sequence[Verdict], command: str, index: Iterable[
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     date = datetime.now().astimezone().strftime("%Y-%m-%d")
-    new = {v.claim: {k: x for k, x in plain(v).items() if k != "claim"} | {"date": date} for v in verdicts}
+    where = {"date": date, "processor": processor()}
+    new = {v.claim: {k: x for k, x in plain(v).items() if k != "claim"} | where for v in verdicts}
     with _alone_in(path.parent):
         old = json.loads(path.read_text(encoding="utf-8"))["verdicts"] if path.is_file() else {}
         kept = old | new

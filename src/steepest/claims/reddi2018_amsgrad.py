@@ -58,6 +58,7 @@ CLAIMS = (
         "long-term memory of the second moment mends it.",
         source=Source("reddi2018convergence", "Theorem 1 and Algorithm 2"),
         methods=("AMSGrad",),
+        rows=("001-025",),
         bounds=(
             Bound("adam_best", ">", 0.99, "end point of Adam, best C"),
             Bound("amsgrad_worst", "<", -0.95, "end point of AMSGrad, worst C"),

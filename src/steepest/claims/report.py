@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from steepest.claims.base import HELD, NOT_HELD, NOT_TESTED, Claim, Verdict, short
+from steepest.claims.base import HELD, NOT_HELD, NOT_TESTED, TOO_SMALL, Claim, Verdict, short
 from steepest.claims.index import CLAIMS
-from steepest.claims.record import recorded
+from steepest.claims.record import processor, recorded
 
-WORDS = (HELD, NOT_HELD, NOT_TESTED)
+WORDS = (HELD, NOT_HELD, NOT_TESTED, TOO_SMALL)
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,15 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "No claim was run"
     one = "claim" if len(verdicts) == 1 else "claims"
+    if count[TOO_SMALL] + count[NOT_TESTED] == len(verdicts) and count[TOO_SMALL]:
+        return f"{count[TOO_SMALL]} of {len(verdicts)} {one} ran, too small to judge"
     parts = [f"{count[HELD]} of {len(verdicts)} {one} held"]
     if count[NOT_HELD]:
         parts.append(f"{count[NOT_HELD]} did not")
     if count[NOT_TESTED]:
         parts.append(f"{count[NOT_TESTED]} could not be tested")
+    if count[TOO_SMALL]:
+        parts.append(f"{count[TOO_SMALL]} ran too small to judge")
     return ", ".join(parts)
 
 
@@ -122,7 +126,8 @@ def report(verdicts: Sequence[Verdict], out: Path, claims: Mapping[str, Claim] |
         profile=" and ".join(sorted({"fast profile" if v.fast else "full profile" for v in verdicts})),
         minutes=sum(v.seconds for v in verdicts) / 60,
         date=datetime.now().astimezone().strftime("%Y-%m-%d"),
-        versions=f"steepest {version('steepest')}, torch {torch.__version__}, Python {platform.python_version()}",
+        versions=f"steepest {version('steepest')}, torch {torch.__version__}, Python {platform.python_version()}; "
+        f"processor: {processor()}",
     )
     out.mkdir(parents=True, exist_ok=True)
     path, draft = out / "claims.html", out / "claims.part"

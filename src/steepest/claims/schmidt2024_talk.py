@@ -75,6 +75,7 @@ CLAIMS = (
         sentence="If the model can fit every row, SGD with a constant step converges linearly.",
         source=Source("schmidt2024talk", "the part on over-parameterized models"),
         methods=("SGD",),
+        rows=("004-01",),
         bounds=(
             Bound("end_worst", "≤", 1e-4, "loss at the end relative to the start, best constant step, worst seed"),
             Bound("straight_worst", ">", 0.95, "R² of a line through log loss, worst seed"),
@@ -90,6 +91,7 @@ CLAIMS = (
         sentence="Far from interpolation a stochastic line search fails: it fits each mini-batch; a constant step is better.",
         source=Source("schmidt2024talk", "the part on line searches"),
         methods=("SLS",),
+        rows=("004-01",),
         bounds=(
             Bound("ratio", "≥", 2.0, "loss at the end relative to the best of nine constant steps, median of seeds"),
         ),
@@ -106,6 +108,7 @@ CLAIMS = (
         "with momentum does not, so noise is not the reason.",
         source=Source("schmidt2024talk", "the part on Adam and language models"),
         methods=("SignSGD", "Adam", "SGD"),
+        rows=("004-01",),
         bounds=(
             Bound("sign", "≤", 1.1, "loss of sign descent with momentum relative to Adam's, best learning rates"),
             Bound("gd", "≥", 1.1, "loss of gradient descent with momentum relative to Adam's, best learning rates"),

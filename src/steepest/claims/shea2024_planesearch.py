@@ -128,6 +128,7 @@ CLAIMS = (
         "than the best one without tuning.",
         source=Source("shea2024plane", "abstract"),
         methods=("SubspaceOptimizer",),
+        rows=("000-03",),
         bounds=(
             Bound(
                 "cost",

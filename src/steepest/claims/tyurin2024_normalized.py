@@ -75,6 +75,7 @@ CLAIMS = (
         "steps of the normalized method do not.",
         source=Source("tyurin2024logistic", "abstract"),
         methods=("lr_gd", "batch_perceptron", "normalized_lr_gd"),
+        rows=("001-125", "002-12"),
         bounds=(
             Bound("growth", "≥", 0.5, "steps of gradient descent, largest n over n = 100, relative to the rows"),
             Bound("normalized", "≤", 20.0, "steps of the normalized method, worst n"),
@@ -92,6 +93,7 @@ CLAIMS = (
         sentence="Larger step sizes make gradient descent on logistic regression separate sooner, at a higher loss.",
         source=Source("tyurin2024logistic", "abstract"),
         methods=("lr_gd",),
+        rows=("001-125", "002-12"),
         bounds=(
             Bound("faster", "≤", 1.2, "steps to separate at γ = 1e4 relative to γ = 0.1, worst seed"),
             Bound("higher", "≥", 10.0, "peak loss at γ = 1e4 relative to γ = 0.1, worst seed"),

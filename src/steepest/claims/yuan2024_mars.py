@@ -30,6 +30,7 @@ CLAIMS = (
         sentence="Scaled variance reduction makes AdamW train language models to a lower loss.",
         source=Source("yuan2024mars", "abstract and the GPT-2 experiments"),
         methods=("MARS",),
+        rows=("001-163",),
         bounds=(Bound("gain_worst", ">", 0.0, "nats a byte below AdamW on held-out text, worst seed"),),
         experiment=experiment,
         control="γ = 0: no correction, all else as in MARS",

@@ -88,6 +88,7 @@ CLAIMS = (
         "factor known in closed form.",
         source=Source("zhang2019lookahead", "noisy quadratic model"),
         methods=("LookaheadAdamW",),
+        rows=("001-095",),
         bounds=(
             Bound("off_formula", "≤", 0.05, "relative difference from the formula, worst of four curvatures"),
             Bound("ratio_worst", "<", 1.0, "variance relative to SGD's, worst of four curvatures"),
@@ -103,6 +104,7 @@ CLAIMS = (
         sentence="Lookahead is less sensitive than Adam to the choice of the inner learning rate.",
         source=Source("zhang2019lookahead", "abstract and the section on robustness"),
         methods=("LookaheadAdamW",),
+        rows=("001-095",),
         bounds=(Bound("spread_worst", "<", 1.0, "standard deviation of log training loss over six learning rates, relative to "
                       "AdamW's, worst seed"),),
         experiment=robustness,

@@ -59,6 +59,7 @@ CLAIMS = (
         sentence="GAM seeks minima with small curvature in all directions and improves generalisation over SGD.",
         source=Source("zhang2023gam", "abstract"),
         methods=("GAM",),
+        rows=("001-080",),
         bounds=(
             Bound("ratio_worst", "<", 0.9, "largest Hessian eigenvalue relative to SGD's, worst seed"),
             Bound("gain", "≥", 0.0, "percentage points of accuracy above SGD at the same number of steps, mean of the seeds"),
@@ -75,6 +76,7 @@ CLAIMS = (
         sentence="GAM helps SAM to find flatter minima.",
         source=Source("zhang2023gam", "abstract"),
         methods=("GAM", "SAM"),
+        rows=("001-080",),
         bounds=(
             Bound("ratio_worst", "<", 0.98, "largest Hessian eigenvalue relative to SAM's, worst seed"),
             Bound("gain", "≥", 0.0, "percentage points of accuracy above SAM at the same number of steps, mean of the seeds"),

@@ -65,6 +65,7 @@ CLAIMS = (
         sentence="Zeroth-order optimization with the two-point estimator favours solutions with a small trace of the Hessian.",
         source=Source("zhang2025zeroth", "abstract and Example 1"),
         methods=("MeZO",),
+        rows=("003-01",),
         bounds=(
             Bound("trace_gd", ">", 8.0, "trace where gradient descent stops, smallest over seeds"),
             Bound("trace_worst", "<", 3.0, "trace where zeroth order stops, worst seed"),

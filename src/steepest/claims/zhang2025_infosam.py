@@ -80,6 +80,7 @@ CLAIMS = (
         "loss than SAM's.",
         source=Source("zhang2025presam", "abstract, and a reader's summary"),
         methods=("InfoSAM",),
+        rows=("003-04",),
         bounds=(Bound("above_worst", ">", 1e-3, "cosine of the adversary with the whole gradient above SAM's, worst seed"),),
         experiment=adversary,
         control="a floor that outweighs all noise, which is SAM",
@@ -92,6 +93,7 @@ CLAIMS = (
         sentence="InfoSAM improves generalisation over SAM and SGD, with wrong labels too.",
         source=Source("zhang2025presam", "abstract, and a reader's summary"),
         methods=("InfoSAM",),
+        rows=("003-04",),
         bounds=(
             Bound("above_sam", "≥", -0.2, "percentage points of accuracy above SAM, both at the best of three radii, mean of "
                   "the seeds"),

@@ -71,6 +71,7 @@ CLAIMS = (
         sentence="FSAM beats SAM when a trained network is tuned on little data.",
         source=Source("zhong2022fsam", "abstract"),
         methods=("FSAM",),
+        rows=("001-167",),
         bounds=(Bound("gain", ">", 0.25, "percentage points of accuracy above SAM, both at the best of three radii and FSAM at "
                       "the better of two masks, mean of the seeds"),),
         experiment=fine_tuning,

@@ -60,6 +60,7 @@ CLAIMS = (
         sentence="AdaBelief takes larger steps than Adam where the curvature is small and is faster on two-dimensional toys.",
         source=Source("zhuang2020adabelief", "the section on toy functions"),
         methods=("AdaBelief",),
+        rows=("001-203", "002-32"),
         bounds=(
             Bound(
                 "ratio_worst",

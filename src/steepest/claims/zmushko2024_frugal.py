@@ -46,6 +46,7 @@ CLAIMS = (
         sentence="Full-rank updates with low-rank state: FRUGAL beats GaLore at the same memory and comes close to Adam.",
         source=Source("zmushko2024frugal", "abstract and the pre-training experiments"),
         methods=("FRUGAL", "GaLore"),
+        rows=("001-210", "002-29"),
         bounds=(
             Bound("state_ratio", "≤", 0.35, "bytes of optimizer state relative to AdamW's"),
             Bound("to_galore", "≤", 0.0, "nats a byte above GaLore on held-out text, mean over seeds"),

@@ -77,7 +77,7 @@ def list_methods(
     """All methods: memory, passes, what lr does, and which claims are their evidence, with the verdict."""
     need_extra()
     from steepest.bench.errors import unknown
-    from steepest.claims import about, recorded
+    from steepest.claims import about, catalogue, recorded
 
     areas = sorted({m.area for m in steepest.methods.values()})
     for name, value, allowed in (("area", area, areas), ("evidence", evidence, EVIDENCE)):
@@ -101,6 +101,7 @@ def list_methods(
                 "gradient_equivalents": cost[m.name],
                 "claims": [*verdicts[m.name]],
                 "verdicts": verdicts[m.name],
+                "catalogue": catalogue(m.name),
                 "lr": {"default": lr[m.name][0], "is": lr[m.name][1]},
             }
             for m in rows
@@ -112,17 +113,18 @@ def list_methods(
     table.add_column("B/param", justify="right", no_wrap=True)
     table.add_column("lr", justify="right", no_wrap=True)
     table.add_column("extra passes", no_wrap=True)
-    table.add_column("what it is (→ claims that test it, with the verdict)", overflow="fold")
+    table.add_column(r"what it is \[catalogue] (→ claims that test it, with the verdict)", overflow="fold")
     for i, m in enumerate(rows):
         if i == 0 or rows[i - 1].area != m.area:
             table.add_row(f"[cyan]{m.area}[/]")
+        ids = [(f" [{', '.join(found)}]", "dim")] if (found := catalogue(m.name)) else []
         proof = [(f"\n→ {name}: {verdict}", COLOURS.get(verdict, "dim")) for name, verdict in verdicts[m.name].items()]
         table.add_row(
             f"  {m.name}",
             f"{m.state_bytes:g}",
             f"{'×' * (lr[m.name][1] == OWN_STEP)}{lr[m.name][0]:g}",
             _extra(m.forwards, m.backwards),
-            Text.assemble(m.summary, *proof),
+            Text.assemble(m.summary, *ids, *proof),
         )
     console = Console()
     console.print(table)
@@ -157,7 +159,7 @@ def _extra(forwards: float, backwards: float) -> str:
 @app.command(name="claims")
 def run_claims(
     names: Annotated[list[str] | None, typer.Argument(help="Claims to run. (all)")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and steps.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and steps: numbers, no verdicts.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("steepest-claims"),
 ) -> None:
     """Run the executable claims of papers and say which held."""
@@ -181,11 +183,15 @@ def run_claims(
             verdicts += claims.run([name], fast=fast, out=out)
         v = verdicts[-1]
         console.print(
-            Text.assemble((f"{v.verdict:<10}", COLOURS[v.verdict]), f" {name}", (f" ({v.seconds:.0f} s)", "dim"))
+            Text.assemble(
+                (f"{v.verdict:<10}", COLOURS.get(v.verdict, "dim")), f" {name}", (f" ({v.seconds:.0f} s)", "dim")
+            )
         )
         console.print(Padding(Text(v.reason, style="dim"), (0, 0, 0, 11)))
     page = claims.report(verdicts, out)
     counts = ", ".join(f"{sum(v.verdict == word for v in verdicts)} {word}" for word in COLOURS)
+    if small := sum(v.verdict not in COLOURS for v in verdicts):
+        counts += f", {small} too small to judge"
     console.print(f"{counts}. Report: {page}", highlight=False, soft_wrap=True)
 
 
