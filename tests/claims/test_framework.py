@@ -76,6 +76,40 @@ def test_as_many_digits_as_are_stable_and_as_the_verdict_needs(digits: int, valu
     assert judge(claim, fast=False).verdict == ("held" if value < 1 else "not held")
 
 
+def test_a_trivial_rival_must_fail() -> None:
+    """It cannot make a claim hold, nor excuse one that does not."""
+    claim = made(0.5, 2.0)
+    assert decide(claim, {"x": 0.5}, {"x": 2.0}, {"standing still": {"x": 0.9}}) == (
+        "not tested", "a trivial rival passes the check, too: standing still")  # fmt: skip
+    verdict, reason = decide(claim, {"x": 0.5}, {"x": 2.0}, {"standing still": {"x": 1.5}})
+    assert verdict == "held"
+    assert "So did standing still: the number x, worst seed is 1.5, not < 1" in reason
+    assert decide(claim, {"x": 1.5}, {"x": 2.0}, {"standing still": {"x": 0.9}})[0] == "not held"
+    assert decide(claim, {"x": 0.5}, {"x": 2.0}, {"standing still": {}}) == (
+        "not tested", "standing still did not measure x")  # fmt: skip
+
+
+def test_without_the_regime_nothing_is_judged() -> None:
+    claim = made(0.5, 2.0, regime=(Bound("noise", "≥", 10.0, "noise over signal"),))
+    assert decide(claim, {"x": 0.5, "noise": 11.0}, {"x": 2.0})[0] == "held"
+    for x in (0.5, 1.5):
+        assert decide(claim, {"x": x, "noise": 9.0}, {"x": 2.0}) == (
+            "not tested", "the paper's regime is not reached: noise over signal is 9, not ≥ 10")  # fmt: skip
+    assert decide(claim, {"x": 0.5}, {"x": 2.0}) == ("not tested", "the experiment did not measure noise")
+
+
+def test_rivals_are_kept_and_shown(tmp_path: Path) -> None:
+    def experiment(fast: bool, control: bool) -> Measured:
+        return Measured({"x": 2.0 if control else 0.5}, rivals={"standing still": {"x": 1.23456}})
+
+    index = {"a": made(0, 0, experiment=experiment, regime=(Bound("x", ">", 0.0, "x at all"),))}
+    seen = claims.run(["a"], False, tmp_path, claims=index)
+    assert recorded(tmp_path / "verdicts.json")["verdicts"]["a"]["rivals"] == {"standing still": {"x": 1.23}}
+    page = claims.report(seen, tmp_path, index).read_text(encoding="utf-8")
+    assert "standing still: the number x, worst seed 1.23" in page
+    assert "x at all &gt; 0" in page
+
+
 def test_all_bounds_must_pass_and_be_measured() -> None:
     two = made(0.5, 2.0, bounds=(BOUND, Bound("x", ">", 0.6, "x again")))
     assert judge(two, False).verdict == "not held"

@@ -120,10 +120,17 @@ Panel = Lines | Dots
 
 @dataclass(frozen=True)
 class Measured:
-    """What an experiment brings back: numbers (all finite) and pictures."""
+    """What an experiment brings back.
+
+    Args:
+        numbers: all finite.
+        panels: pictures.
+        rivals: the bounds' numbers of trivial rivals by name (a fixed step, a method that stands still), which must fail.
+    """
 
     numbers: Numbers
     panels: Sequence[Panel] = ()
+    rivals: Mapping[str, Numbers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,8 @@ class Claim:
         note: what a reader should know besides, changes of the experiment included.
         rows: ids of the catalogue of papers that it is evidence for; none: the paper is not in the catalogue.
         digits: significant digits of the numbers that are the same on another processor.
+        regime: inequalities that say the experiment is in the regime of which the paper speaks; without it there is nothing
+            to judge.
     """
 
     name: str
@@ -159,6 +168,7 @@ class Claim:
     note: str = ""
     rows: tuple[str, ...] = ()
     digits: int = 3
+    regime: tuple[Bound, ...] = ()
 
     @property
     def inequality(self) -> str:
@@ -188,6 +198,7 @@ class Verdict:
         picture: an ``<svg>`` element, or None.
         fast: whether it was the fast profile.
         trace: of an exception, for whoever has to mend it.
+        rivals: measured by the trivial rivals.
     """
 
     claim: str
@@ -199,6 +210,7 @@ class Verdict:
     picture: str | None = None
     fast: bool = False
     trace: str = ""
+    rivals: Mapping[str, Numbers] = field(default_factory=dict)
 
 
 @contextmanager
@@ -222,7 +234,7 @@ def stable(claim: Claim, numbers: Numbers) -> dict[str, float]:
     >>> stable(claim, {"x": 1.00042, "y": 0.123456})
     {'x': 1.0004, 'y': 0.123}
     """
-    return {name: _rounded(value, claim.digits, [b for b in claim.bounds if b.number == name])
+    return {name: _rounded(value, claim.digits, [b for b in claim.bounds + claim.regime if b.number == name])
             for name, value in numbers.items()}  # fmt: skip
 
 
@@ -238,42 +250,54 @@ def fails(bounds: Sequence[Bound], numbers: Numbers) -> list[str]:
             for b in bounds if not b.passes(numbers)]  # fmt: skip
 
 
-def unusable(claim: Claim, numbers: Numbers) -> str:
+def unusable(bounds: Sequence[Bound], numbers: Numbers) -> str:
     """Why these numbers cannot be judged, or nothing: a bound without its number, or a number that is not finite."""
-    missing = [b.number for b in claim.bounds if b.number not in numbers]
+    missing = [b.number for b in bounds if b.number not in numbers]
     infinite = [name for name, value in numbers.items() if not math.isfinite(value)]
     if missing:
         return f"did not measure {', '.join(missing)}"
     return f"measured no finite {', '.join(infinite)}" if infinite else ""
 
 
-def incomplete(claim: Claim, numbers: Numbers, control: Numbers) -> str:
-    """Why these two runs cannot be judged, or nothing."""
-    for who, measured in (("the experiment", numbers), ("the control", control)):
-        if why := unusable(claim, measured):
+def incomplete(claim: Claim, numbers: Numbers, control: Numbers, rivals: Mapping[str, Numbers]) -> str:
+    """Why these runs cannot be judged, or nothing."""
+    if why := unusable(claim.bounds + claim.regime, numbers):
+        return f"the experiment {why}"
+    for who, measured in {"the control": control, **rivals}.items():
+        if why := unusable(claim.bounds, measured):
             return f"{who} {why}"
     return ""
 
 
-def too_small(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
+def too_small(
+    claim: Claim, numbers: Numbers, control: Numbers, rivals: Mapping[str, Numbers] | None = None
+) -> tuple[str, str]:
     """The numbers of a fast run beside what they would be compared with; a broken run is *not tested* in any profile."""
-    if broken_run := incomplete(claim, numbers, control):
+    if broken_run := incomplete(claim, numbers, control, rivals or {}):
         return NOT_TESTED, broken_run
     seen = (f"{b.words}: {short(numbers[b.number])}, control {short(control[b.number])} (in full {b.relation} {short(b.limit)})"
             for b in claim.bounds)  # fmt: skip
     return TOO_SMALL, "; ".join(seen)
 
 
-def decide(claim: Claim, numbers: Numbers, control: Numbers) -> tuple[str, str]:
+def decide(
+    claim: Claim, numbers: Numbers, control: Numbers, rivals: Mapping[str, Numbers] | None = None
+) -> tuple[str, str]:
     """The verdict and its reason, from numbers alone."""
-    if broken_run := incomplete(claim, numbers, control):
+    if broken_run := incomplete(claim, numbers, control, rivals or {}):
         return NOT_TESTED, broken_run
+    if elsewhere := fails(claim.regime, numbers):
+        return NOT_TESTED, f"the paper's regime is not reached: {'; '.join(elsewhere)}"
     broken, broken_in_control = fails(claim.bounds, numbers), fails(claim.bounds, control)
     if not broken_in_control:
         return NOT_TESTED, f"the check cannot fail: the control passes it too ({claim.control})"
     control_words = f"control failed as it must ({claim.control}): {'; '.join(broken_in_control)}"
     if broken:
         return NOT_HELD, f"{'; '.join(broken)}. The {control_words}"
+    for rival, measured in (rivals or {}).items():
+        if not (broken_by_rival := fails(claim.bounds, measured)):
+            return NOT_TESTED, f"a trivial rival passes the check, too: {rival}"
+        control_words += f". So did {rival}: {'; '.join(broken_by_rival)}"
     return HELD, f"every bound passed. The {control_words}"
 
 
@@ -298,9 +322,11 @@ def judge(claim: Claim, fast: bool, draw: Callable[[Claim, Measured, Measured], 
         with undisturbed():
             control = claim.run_control(fast)
         numbers, removed = stable(claim, numbers), stable(claim, control.numbers)
-        verdict, reason = too_small(claim, numbers, removed) if fast else decide(claim, numbers, removed)
+        rivals = {name: stable(claim, seen) for name, seen in measured.rivals.items()}
+        verdict, reason = (too_small if fast else decide)(claim, numbers, removed, rivals)
         picture = draw(claim, measured, control) if draw else None
     except Exception as error:  # noqa: BLE001 -- nothing is swallowed: it is the reason of the verdict
         return Verdict(claim.name, NOT_TESTED, numbers, {}, f"raised {type(error).__name__}: {error}",
                        time.perf_counter() - start, fast=fast, trace=traceback.format_exc())  # fmt: skip
-    return Verdict(claim.name, verdict, numbers, removed, reason, time.perf_counter() - start, picture, fast)
+    return Verdict(claim.name, verdict, numbers, removed, reason, time.perf_counter() - start, picture, fast,
+                   rivals=rivals)  # fmt: skip
