@@ -1,7 +1,8 @@
 """T-DoG stays near where it began, where DoG walks away.
 
 The mean absolute deviation from a point at distance 1, seen through noise: the gradient is 1 or -1, and points downhill in
-21 of 40 cases. Every run is a tensor of one number with a step size of its own, so all run together. The control is DoG.
+21 of 40 cases. Every run is a tensor of one number with a step size of its own, so all run together. The control is DoG. The
+trivial rival stands still, which nobody can tell from T-DoG within the steps that can be run here.
 """
 
 from __future__ import annotations
@@ -71,9 +72,8 @@ def experiment(fast: bool, control: bool) -> Measured:
     assert all(map(math.isfinite, numbers.values()))
     ours = "DoG" if control else "T-DoG"
     curves = {f"{ours}, median and 99 %": (times, quantiles)}
-    return Measured(
-        numbers, [Lines("largest distance from the start", "steps", "distance", curves, {"3 d₀": 3.0}, log="xy")]
-    )
+    panel = Lines("largest distance from the start", "steps", "distance", curves, {"3 d₀": 3.0}, log="xy")
+    return Measured(numbers, [panel], {"standing still": {"left": 0.0}})
 
 
 CLAIMS = (
@@ -91,8 +91,9 @@ CLAIMS = (
         control="no taming (DoG)",
         seeds=300,
         minutes=1.0,
-        untested="That it converges: in 1,000 steps it hardly moves (see the number 'largest'), which makes the promise "
-        "easy to keep. The theorem is about convergence in far more steps.",
-        note="Runs with steps a thousand times as long are measured besides, and are not judged.",
+        untested="That it stays near while it converges. In 1,000 steps it comes 3e-4 of the way (the number 'largest'); its "
+        "distance grows like the root of the steps, so it would be at the minimum after more than 10⁷ of them.",
+        note="The claim was on record as held, with the same experiment; standing still, which keeps the promise as well, was "
+        "not among the rivals then. Runs with steps a thousand times as long are measured besides, and are not judged.",
     ),
 )
