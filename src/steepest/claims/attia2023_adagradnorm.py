@@ -82,7 +82,8 @@ def slope(times: list[int], rows: list[list[float]]) -> float:
 def experiment(fast: bool, control: bool) -> Measured:
     """Slopes over the last decade, worst first step, without and with additive noise; the rivals' beside them."""
     seeds, times = (8, [50, 100, 200, 400]) if fast else (20, [800, 1400, 2500, 4500, 8000])
-    numbers, panels = {}, []
+    numbers: dict[str, float] = {}
+    panels = []
     rivals: dict[str, dict[str, float]] = {} if control else {name: {} for name in RIVALS}
     for key, s0 in (("slope_quiet", 0.0), ("slope_noisy", 1.0)):
         curves = {f"first step {eta:g}": gaps(adaptive(eta, control), s0, seeds, times) for eta in ETAS}
