@@ -3,7 +3,8 @@
 Networks with two hidden layers of tanh, on a planted regression with as many inputs as rows. Products with the data are
 counted from below, wherever they are asked for: any product of matrices of which one is n by d. The rival is gradient
 descent with the best of six fixed steps; the searches are not tuned. In the control the structure is not used: the line
-search asks the whole network for every trial.
+search asks the whole network for every trial. A second claim gives the searches Adam's direction, and its rival is Adam with
+the best of six fixed steps; its control does not search, but takes Adam's usual step.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import steepest
 from steepest.claims.base import Bound, Claim, Lines, Measured, Source
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+ADAM_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 HUGE = 1e9
 MODES = ("line", "plane", "layerwise")
 
@@ -108,7 +110,7 @@ def experiment(fast: bool, control: bool) -> Measured:
                 seed, n, d, steps, descent(seed, n, d, lambda p: steepest.SLS(p, c=0.5, shrink=0.5))
             )
         else:
-            for base, mode in [*(("gd", mode) for mode in MODES), ("adam", "layerwise"), ("l-bfgs", "plane")]:
+            for base, mode in [*(("gd", mode) for mode in MODES), ("l-bfgs", "plane")]:
                 runs[f"{mode} {base}"] = train(seed, n, d, steps, searching(seed, n, d, mode, base))
         for name, (losses, asked) in runs.items():
             curves.setdefault(name, []).append(losses)
@@ -121,11 +123,31 @@ def experiment(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [Lines("loss", "steps", "loss", {k: (t, v) for k, v in curves.items()}, log="xy")])
 
 
+def with_adam(fast: bool, control: bool) -> Measured:
+    """Loss at the end with Adam's direction in all modes, relative to Adam with the best fixed step."""
+    seeds, size, steps = (1, 300, 40) if fast else (3, 600, 100)
+    n, d = size, size - 1
+    curves: dict[str, list[list[float]]] = {}
+    ratios: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        fixed = {lr: train(seed, n, d, steps, descent(seed, n, d, lambda p, lr=lr: steepest.Adam(p, lr=lr)))[0]  # type: ignore[misc]
+                 for lr in ADAM_RATES}  # fmt: skip
+        best = min(fixed.values(), key=lambda run: run[-1])
+        for mode in MODES:
+            losses = fixed[0.001] if control else train(seed, n, d, steps, searching(seed, n, d, mode, "adam"))[0]
+            curves.setdefault(f"{mode} adam", []).append(losses)
+            ratios.setdefault(f"{mode} adam", []).append(losses[-1] / best[-1])
+        curves.setdefault("best of 6 fixed steps", []).append(best)
+    t = [float(k + 1) for k in range(steps)]
+    return Measured({name: statistics.median(v) for name, v in ratios.items()},
+                    [Lines("loss", "steps", "loss", {k: (t, v) for k, v in curves.items()}, log="xy")])  # fmt: skip
+
+
 CLAIMS = (
     Claim(
         name="plane-search-free",
-        sentence="In SO-friendly networks line, plane and layer-wise searches cost as much as a fixed step, and train faster "
-        "than the best one without tuning.",
+        sentence="In SO-friendly networks line, plane and layer-wise searches along the gradient cost as much as a fixed step, "
+        "and train faster than the best one without tuning.",
         source=Source("shea2024plane", "abstract"),
         methods=("SubspaceOptimizer",),
         rows=("000-03",),
@@ -148,7 +170,30 @@ CLAIMS = (
         seeds=3,
         minutes=1.0,
         untested="The networks and data of the paper; seconds, which are in the benchmark of the solver's page.",
-        note="With 600 rows and inputs. The numbers name a mode and a direction each; their order among each other was not "
+        note="With 600 rows and inputs. Adam's direction, which was measured here without a bound, is plane-search-adam. The "
+        "numbers name a mode and a direction each; their order among each other was not "
         "claimed, and need not be that of their freedom: the best step now need not be the best for later.",
+    ),
+    Claim(
+        name="plane-search-adam",
+        sentence="Subspace optimization with Adam's direction trains faster than Adam with the best fixed step, untuned.",
+        source=Source("shea2024plane", "abstract, which names gradient descent, quasi-Newton methods and Adam"),
+        methods=("SubspaceOptimizer",),
+        rows=("000-03",),
+        bounds=(
+            Bound(
+                "layerwise adam",
+                "≤",
+                1.0,
+                "last loss relative to the best of six fixed steps of Adam, layer-wise search, median of seeds",
+            ),
+        ),
+        experiment=with_adam,
+        control="no search: Adam with a step of 1e-3",
+        seeds=3,
+        minutes=1.0,
+        untested="The networks and data of the paper.",
+        note="Within plane-search-free this was a number without a bound, 3.0 times the best fixed step of gradient descent. "
+        "Line and plane search are measured besides.",
     ),
 )
