@@ -1,14 +1,16 @@
 """Distance over gradients can be accelerated, and still needs no step size.
 
-Without noise: quadratics in 50 dimensions with condition 1000. U-DoG (half as many steps, two gradients each) and A-DoG
-against averaged DoG, at equal numbers of gradients, from three first movements that span four orders of magnitude. The
-control keeps everything but the growing weights: α = 1. With noise: two least-squares problems on real data and logistic
-regression with flipped labels, large batches, each question on a batch of its own; A-DoG against the best of nine steps
-of SGD with Nesterov's momentum, U-DoG against averaged DoG.
+Without noise: quadratics in 100 dimensions with curvatures from 1 to 1e-8 and the solution equally far in every
+direction, so that within the run they are not strongly convex: gradient descent with 1/L falls like 1/T, averaged DoG no
+faster. U-DoG (half as many steps, two gradients each) and A-DoG must fall like 1/T², from three first movements that span
+four orders of magnitude. The control keeps everything but the growing weights: α = 1. With noise: two least-squares
+problems on real data and logistic regression with flipped labels, large batches, each question on a batch of its own;
+A-DoG against the best of nine steps of SGD with Nesterov's momentum, U-DoG against averaged DoG.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -66,40 +68,64 @@ def dog(params: Any, reps: float, control: bool) -> steepest.Optimizer:
     return steepest.DoG(params, reps_rel=reps, point=steepest.point.Average())
 
 
-def gaps(make: Callable[..., steepest.Optimizer], reps: float, seed: int, gradients: int, control: bool) -> list[float]:
-    """f - f* of what is returned, at ten times during a run on a quadratic from zero."""
-    a = torch.logspace(0, -3, 50, dtype=torch.float64)
-    star = torch.randn(50, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def gaps(
+    make: Callable[..., torch.optim.Optimizer], reps: float, seed: int, times: list[int], control: bool
+) -> list[float]:
+    """f - f* of what is returned, after these numbers of gradients on a quadratic from zero."""
+    a = torch.logspace(0, -8, 100, dtype=torch.float64)
+    star = torch.nn.functional.normalize(
+        torch.randn(100, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=0
+    )
     x = torch.nn.Parameter(torch.zeros_like(star))
-    opt, seen = make([x], reps, control), []
+    opt: Any = make([x], reps, control)
+    seen = []
 
     def gap() -> Tensor:
         return (a * (x - star) ** 2).sum() / 2
 
-    for part in range(1, 11):
-        while opt.counters.backwards < part * gradients // 10:
+    for gradients in times:
+        while opt.counters.backwards < gradients:
             opt.step(gap)
         with opt.averaged(), torch.no_grad():
             seen.append(float(gap()))
     return seen
 
 
+def fixed(params: Any, reps: float, control: bool) -> steepest.Optimizer:
+    """Averaged gradient descent with the step 1/L."""
+    return steepest.SGD(params, lr=1.0, point=steepest.point.Average())
+
+
+def still(params: Any, reps: float, control: bool) -> steepest.Optimizer:
+    """Stays where it is."""
+    return steepest.SGD(params, lr=0.0, point=steepest.point.Average())
+
+
+def slope(times: list[int], values: list[float]) -> float:
+    """Of the logarithms, by least squares."""
+    return statistics.linear_regression([math.log(t) for t in times], [math.log(v) for v in values]).slope
+
+
+@cache
 def noiseless(fast: bool, control: bool) -> Measured:
-    """The gaps relative to averaged DoG's, worst first movement and seed."""
-    seeds, gradients = (1, 1_000) if fast else (5, 2_000)
+    """How the gap falls with the number of gradients over the last decade: slopes of the logarithms, worst of all runs."""
+    seeds, times = (1, [100, 200, 400]) if fast else (5, [400, 700, 1_250, 2_250, 4_000])
     numbers, curves = {}, {}
-    ratios: dict[str, list[float]] = {"U-DoG": [], "A-DoG": []}
+    worst: dict[str, list[float]] = {"U-DoG": [], "A-DoG": [], "DoG": []}
     for reps in REPS:
-        rows = {name: [gaps(make, reps, s, gradients, control) for s in range(seeds)]
-                for name, make in (("U-DoG", u_dog), ("A-DoG", a_dog), ("DoG", dog))}  # fmt: skip
-        for name, found in ratios.items():
-            found += (here := [a[-1] / b[-1] for a, b in zip(rows[name], rows["DoG"], strict=True)])
+        for name, make in (("U-DoG", u_dog), ("A-DoG", a_dog), ("DoG", dog)):
+            rows = [gaps(make, reps, s, times, control) for s in range(seeds)]
+            here = [slope(times, row) for row in rows]
+            worst[name] += here
             numbers[f"{name} reps={reps:g}"] = statistics.median(here)
-        if reps == REPS[1]:
-            curves = {name: ([gradients * k // 10 for k in range(1, 11)], runs) for name, runs in rows.items()}
-    numbers |= {"udog_worst": max(ratios["U-DoG"]), "adog_worst": max(ratios["A-DoG"])}
-    panel = Lines("quadratics of condition 1000", "gradients", "f - f*", curves, log="y")
-    return Measured(numbers, [panel])
+            if reps == REPS[1]:
+                curves[name] = ([float(t) for t in times], rows)
+    numbers |= {"udog": max(worst["U-DoG"]), "adog": max(worst["A-DoG"]), "dog": min(worst["DoG"])}
+    rivals = {}
+    for name, make in (("averaged gradient descent with 1/L", fixed), ("standing still", still)):
+        steepest_slope = min(slope(times, gaps(make, 1.0, s, times, False)) for s in range(seeds))
+        rivals[name] = {"udog": steepest_slope, "adog": steepest_slope}
+    return Measured(numbers, [Lines("curvatures from 1 to 1e-8", "gradients", "f - f*", curves, log="xy")], rivals)
 
 
 PROBLEMS: dict[str, Callable[[int], Task]] = {
@@ -152,25 +178,33 @@ def with_noise(fast: bool, control: bool) -> Measured:
 
 
 CONTROL = "weights that do not grow, α = 1"
-CLAIMS = (
-    Claim(
-        name="udog-accelerates",
-        sentence="U-DoG and A-DoG reach the accelerated rate on smooth convex functions without a step size, from any small "
-        "first movement.",
+
+
+def accelerates(name: str, method: str, paper: str, number: str) -> Claim:
+    """That a method has the accelerated rate."""
+    return Claim(
+        name=name,
+        sentence=f"{paper} reaches the accelerated rate on smooth convex functions without a step size, from any small first "
+        "movement.",
         source=Source("kreisler2024accelerated", "Theorem 5 and the noiseless experiments"),
-        methods=("UDoG", "ADoG"),
+        methods=(method,),
         rows=("001-004",),
-        bounds=(
-            Bound("udog_worst", "≤", 0.01, "U-DoG's distance to the least value relative to averaged DoG's at equal numbers of "
-                  "gradients, worst seed and first movement"),
-            Bound("adog_worst", "≤", 0.01, "the same for A-DoG"),
-        ),
+        bounds=(Bound(number, "≤", -1.8, "slope of log(f - f*) in log(gradients), worst seed and first movement"),),
         experiment=noiseless,
         control=CONTROL,
         seeds=5,
-        minutes=0.5,
+        minutes=1.0,
         untested="The theorems' step sizes with their logarithms; stability; 10⁴ dimensions.",
-    ),
+        note="A tenth is left for the theorem's logarithms. Before, one claim was over both methods, against averaged DoG on "
+        "quadratics of condition 1000, where DoG itself is linear within the run: it was not held (0.085 and 7e-4 of DoG's "
+        "gap, limit 0.01).",
+        regime=(Bound("dog", "≥", -1.5, "the same slope of averaged DoG, its best seed and first movement"),),
+    )
+
+
+CLAIMS = (
+    accelerates("udog-accelerates", "UDoG", "U-DoG", "udog"),
+    accelerates("adog-accelerates", "ADoG", "A-DoG", "adog"),
     Claim(
         name="adog-tuned-nesterov",
         sentence="On convex problems with noise A-DoG is close to SGD with Nesterov's momentum and a tuned step, and U-DoG is "
