@@ -46,6 +46,23 @@ def test_obar_looks_at_the_weights() -> None:
     assert (float(x), float(y)) == pytest.approx((1.9 - 0.3, 1.05 - 0.1))
 
 
+def test_the_proportional_rate_is_sams() -> None:
+    """At (2, 1), g = (1, 2): σ = (1 - 4) / (√5 · 5), and dB/dt = α(1 - 4)/√5 as theorem 2 has it for SAM."""
+    x, y = one([2.0], [1.0], [1.0], [2.0], alpha=0.3, variant="proportional", lr=1e-7)
+    sigma = -3 / (5 * 5**0.5)
+    assert float(x) == pytest.approx(2 * (1 + 0.3e-7 * sigma) - 1e-7, abs=1e-15)
+    assert float(y) == pytest.approx(1 * (1 - 0.3e-7 * sigma) - 2e-7, abs=1e-15)
+    rate = (float(x * x - y * y) - 3) / 2 / 1e-7  # the gradients of a product leave B alone: ⟨x, g_x⟩ = ⟨y, g_y⟩
+    assert rate == pytest.approx(-0.3 * 3 / 5**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("start", "g"), [((0.0, 0.0), (1.0, 2.0)), ((2.0, 1.0), (0.0, 0.0)), ((2.0, 1.0), (3.0, 3.0))])
+def test_a_proportional_rate_that_is_undefined_or_zero_is_none(start: Any, g: Any) -> None:
+    """Factors of zero, no gradient, equally long gradients: the plain step."""
+    x, y = one([start[0]], [start[1]], [g[0]], [g[1]], variant="proportional")
+    assert (float(x), float(y)) == pytest.approx((start[0] - 0.1 * g[0], start[1] - 0.1 * g[1]))
+
+
 def test_who_is_first_does_not_matter() -> None:
     x, y = one([2.0, 1.0], [1.0], [1.0, 0.0], [2.0])
     v, u = one([1.0], [2.0, 1.0], [2.0], [1.0, 0.0])

@@ -22,6 +22,12 @@ def bar(f: Problem, x: Vector, etas: Rates, pairs: Sequence[tuple[int, int]], al
         a = alpha * left
         w, g = [p.copy() for p in f.parts(x)], f.parts(grad)
         for i, j in pairs:
+            if variant == "proportional":  # theorem 2's rate of SAM, as one factor for each half
+                gx, gy = (float(np.sum(g[k] ** 2)) for k in (i, j))
+                size = float(np.sum(w[i] ** 2) + np.sum(w[j] ** 2))
+                s = a * (gx - gy) / (math.sqrt(gx + gy) * size) if gx + gy else 0.0
+                w[i], w[j] = w[i] * (1 + eta * s), w[j] * (1 - eta * s)
+                continue
             if variant == "n":
                 if not g[i].any() and not g[j].any():
                     continue  # ours: the paper's line 4 has them grow, for no reason

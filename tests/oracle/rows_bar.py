@@ -1,4 +1,4 @@
-"""Rows of the oracle for BAR: a net whose matrices are a pair, both variants, every schedule, two directions."""
+"""Rows of the oracle for BAR: a net whose matrices are a pair, all variants, every schedule, two directions."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ ROWS: list[dict[str, Any]] = [
     over_adam(pairs=PAIR, alpha=2.0),
     over_adam(pairs=MIRROR, variant="o", schedule="linear", T=15),  # α is zero before the run is over
     over_adam(pairs=PAIR, schedule="cosine", T=15),
+    over_adam(pairs=PAIR, alpha=1.7, variant="proportional", schedule="linear", T=30),
     {"make": bar_sgd, "paper": bar, "terms": {"pairs": PAIR, "alpha": 1.5, "adam": False}},
 ]
 

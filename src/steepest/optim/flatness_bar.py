@@ -20,9 +20,9 @@ class BAR(Optimizer):
     Args:
         params: parameters or groups.
         lr: default 5e-4 (the largest in the paper's searches).
-        alpha: α₀, default 0.5.
+        alpha: α₀, default 0.5; a radius as SAM's (0.05 to 0.2) if the variant is proportional.
         pairs: of factors, ``steepest.nn.pairs(model)``.
-        variant: ``"n"`` (nBAR, default) or ``"o"`` (oBAR).
+        variant: ``"n"`` (nBAR, default), ``"o"`` (oBAR) or ``"proportional"`` (SAM's rate; see :class:`steepest.point.BAR`).
         schedule: of α: ``"constant"``, ``"linear"`` or ``"cosine"``.
         steps: until α is zero, if it falls.
         betas: default (0.9, 0.999).

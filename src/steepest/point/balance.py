@@ -32,6 +32,13 @@ class BAR(Point):
     .. math:: x^+ = (1 + \sigma\alpha_t\eta)\, x - \eta d_x,\quad y^+ = (1 - \sigma\alpha_t\eta)\, y - \eta d_y,\quad
         \sigma = \begin{cases} +1 & \lVert g_x\rVert \ge \lVert g_y\rVert \\ -1 & \text{else}\end{cases}
 
+    ``variant="proportional"`` has a rate in the place of a sign, so that B = (‖x‖² - ‖y‖²)/2 changes as fast as under SAM
+    of radius α, :math:`\dot B = \alpha(\lVert g_x\rVert^2 - \lVert g_y\rVert^2)/\lVert g\rVert`:
+
+    .. math:: \sigma = \frac{\lVert g_x\rVert^2 - \lVert g_y\rVert^2}
+        {\lVert g\rVert\, (\lVert x\rVert^2 + \lVert y\rVert^2)},\quad
+        \lVert g\rVert^2 = \lVert g_x\rVert^2 + \lVert g_y\rVert^2
+
     One gradient a step.  A pair of which a half has no gradient, or one that is not finite, is left alone.
 
     Args:
@@ -39,7 +46,8 @@ class BAR(Point):
             low-rank adapters.
         alpha: α₀, default 0.5 (the one value in all of the paper's searches for classification; they go from 0.05 to 2).
         variant: ``"n"`` compares gradients as above (nBAR, Algorithm 2, for x yᵀ), ``"o"`` shrinks the longer factor
-            (oBAR, Algorithm 3, for xᵀy).
+            (oBAR, Algorithm 3, for xᵀy), ``"proportional"`` follows SAM's rate (ours, from theorem 2; α is then a radius
+            in units of x, and the rate vanishes with the gradient: with a sign alone |B| can grow on data without noise).
         schedule: of α_t: ``"constant"``, ``"linear"`` or ``"cosine"``, both down to zero (paper: linear or cosine).
         steps: until α_t is zero; needed by schedules that fall.
 
@@ -50,7 +58,7 @@ class BAR(Point):
     """
 
     hyper = {"alpha": (0.5, "[0, inf)")}
-    structure = {"variant": ("n", ("n", "o")), "schedule": ("constant", ("constant", "linear", "cosine")),
+    structure = {"variant": ("n", ("n", "o", "proportional")), "schedule": ("constant", ("constant", "linear", "cosine")),
                  "steps": (0, "[0, inf)")}  # fmt: skip
     state = {"side": State(exact=True)}  # σ, -σ or 0, in every element
     bends = True
@@ -128,16 +136,27 @@ def take_sides(run: Run, here: Evidence, pairs: list[tuple[int, int]], variant: 
         run.opt._sorter.init_state(p)
     pairs = [(i, j) for i, j in pairs if i in gradients and j in gradients]
     steep = lengths(params, {i: gradients[i] for pair in pairs for i in pair})
-    long = lengths(params, {i: shard.local(params[i]) for i in steep}) if variant == "o" else {}
+    long = lengths(params, {i: shard.local(params[i]) for i in steep}) if variant != "n" else dict.fromkeys(steep, 1.0)
     sides = dict.fromkeys(gradients, 0.0)
     for i, j in pairs:
-        if math.isfinite(steep[i] + steep[j]) and (long or steep[i] + steep[j] > 0):
-            grows = long[i] < long[j] if long else steep[i] >= steep[j]
-            sides[i], sides[j] = (1.0, -1.0) if grows else (-1.0, 1.0)
+        sides[i] = side(variant, steep[i], steep[j], long[i], long[j])
+        sides[j] = -sides[i]
     entries = [shard.local(run.opt.state[params[i]]["side"]) for i in sides]
     if entries:
         torch._foreach_zero_(entries)
         torch._foreach_add_(entries, list(sides.values()))
+
+
+def side(variant: str, gx: float, gy: float, x: float, y: float) -> float:
+    """σ from squared norms of gradients and factors; 0 where there is nothing to compare."""
+    if not math.isfinite(gx + gy):
+        return 0.0
+    if variant == "o":
+        return 1.0 if x < y else -1.0
+    if variant == "n":
+        return 0.0 if gx + gy == 0 else 1.0 if gx >= gy else -1.0
+    scale = math.sqrt(gx + gy) * (x + y)
+    return (gx - gy) / scale if 0 < scale < math.inf else 0.0
 
 
 def lengths(params: list[Tensor], tensors: dict[int, Tensor]) -> dict[int, float]:
