@@ -110,6 +110,14 @@ def test_rivals_are_kept_and_shown(tmp_path: Path) -> None:
     assert "x at all &gt; 0" in page
 
 
+@pytest.mark.parametrize("measured", [0.5, 1.5])
+def test_what_nobody_has_read_is_not_judged(measured: float) -> None:
+    """Neither held nor not held: the numbers are of another equation than the paper's."""
+    seen = judge(made(measured, 2.0, unseen="the equation has not been seen"), fast=False)
+    assert (seen.verdict, seen.reason) == ("not tested", "not reproduced: the equation has not been seen")
+    assert seen.numbers == {"x": measured}
+
+
 def test_all_bounds_must_pass_and_be_measured() -> None:
     two = made(0.5, 2.0, bounds=(BOUND, Bound("x", ">", 0.6, "x again")))
     assert judge(two, False).verdict == "not held"

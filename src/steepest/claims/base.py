@@ -153,6 +153,7 @@ class Claim:
         digits: significant digits of the numbers that are the same on another processor.
         regime: inequalities that say the experiment is in the regime of which the paper speaks; without it there is nothing
             to judge.
+        unseen: what of the paper was never seen (its equation, say), so that the numbers stand there without a verdict.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Claim:
     rows: tuple[str, ...] = ()
     digits: int = 3
     regime: tuple[Bound, ...] = ()
+    unseen: str = ""
 
     @property
     def inequality(self) -> str:
@@ -286,6 +288,8 @@ def decide(
     """The verdict and its reason, from numbers alone."""
     if broken_run := incomplete(claim, numbers, control, rivals or {}):
         return NOT_TESTED, broken_run
+    if claim.unseen:
+        return NOT_TESTED, f"not reproduced: {claim.unseen}"
     if elsewhere := fails(claim.regime, numbers):
         return NOT_TESTED, f"the paper's regime is not reached: {'; '.join(elsewhere)}"
     broken, broken_in_control = fails(claim.bounds, numbers), fails(claim.bounds, control)

@@ -151,12 +151,15 @@ CHANGED = (
     "bound, what is left depends on the start, from a half of SGD's |B| to slightly more than it."
 )
 
+REGIME = (Bound("sgd_keeps_0.5", "≥", 0.5, "part of its start that SGD's own |B| keeps at noise 0.5, worst seed"),)
+
 CLAIMS = (
     Claim(
         name="sam-balance-rate",
         sentence="Under SAM, B changes at the rate ρ(‖g_x‖² - ‖g_y‖²)/√(‖g_x‖² + ‖g_y‖²), up to terms of order ρ².",
         source=Source("li2024bar", "theorem 2"),
         methods=("SAM",),
+        rows=("003-06",),
         bounds=(Bound("off_worst", "≤", 0.05, "difference from the theorem's rate relative to ρ‖g‖, worst start"),),
         experiment=rate,
         control="ρ = 0",
@@ -169,7 +172,9 @@ CLAIMS = (
         sentence="SAM promotes balancedness where SGD keeps what there is.",
         source=Source("li2024bar", "theorem 2 and figure 1"),
         methods=("SAM",),
+        rows=("003-06",),
         bounds=(Bound("worst_0.5", "≤", 0.2, "final |B| relative to SGD's at noise 0.5, worst seed"),),
+        regime=REGIME,
         experiment=sam,
         control="ρ = 0",
         seeds=3,
@@ -182,9 +187,11 @@ CLAIMS = (
         sentence="Noisy data have the stronger impact on SAM's balancedness.",
         source=Source("li2024bar", "abstract, theorem 3 and figure 1"),
         methods=("SAM",),
+        rows=("003-06",),
         bounds=(
             Bound("by_noise", "≤", 0.5, "|B| relative to SGD's at noise 0.5 over the same without noise, worst seed"),
         ),
+        regime=REGIME,
         experiment=sam,
         control="ρ = 0",
         seeds=3,
@@ -197,10 +204,12 @@ CLAIMS = (
         sentence="BAR regularizes balancedness as SAM does, without SAM's second gradient.",
         source=Source("li2024bar", "section 5.2 and figure 2"),
         methods=("BAR",),
+        rows=("003-06",),
         bounds=(
             Bound("worst_0.5", "≤", 0.2, "final |B| relative to SGD's at noise 0.5, worst seed"),
             Bound("gradients", "≤", 1, "gradients a step"),
         ),
+        regime=REGIME,
         experiment=proportional,
         control="α = 0",
         seeds=3,
@@ -214,7 +223,9 @@ CLAIMS = (
         sentence="nBAR, as Algorithm 2 prints it, regularizes balancedness without SAM's second gradient.",
         source=Source("li2024bar", "Algorithm 2, section 5.2 and figure 2"),
         methods=("BAR",),
+        rows=("003-06",),
         bounds=(Bound("worst_0.5", "≤", 0.2, "final |B| relative to SGD's at noise 0.5, worst seed"),),
+        regime=REGIME,
         experiment=nbar,
         control="α = 0",
         seeds=3,

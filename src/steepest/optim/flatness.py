@@ -84,6 +84,8 @@ class VaSSO(_OverSGD):
 class InfoSAM(_OverSGD):
     """SAM that leans less where gradients are noisy, over SGD with momentum.
 
+    Not reproduced: the paper's equation has not been seen; see :class:`steepest.point.InfoSAM`, also for the floor.
+
     Args:
         params: parameters or groups.
         lr: default 0.05 (authors' code).

@@ -25,13 +25,17 @@ class InfoSAM(PreSAM):
         floor: ε in units of g², default 1e-12 (ours): where a gradient stays zero the noise is zero, too, and 0/0 is not
             asked.  A floor far above all noise makes C a number, and this is SAM.
 
-    Source: Zhang, Li & Giannakis 2025, arXiv:2501.06603, by the equations in their code.
+    Source: named and described by Zhang, Li & Giannakis 2025, arXiv:2501.06603; equations from their earlier code.
 
-    Note: the paper was read in excerpts, which say that gradients are weighed by their estimated variance and not how.
-    The equations are those of ``solver/infosam.py`` (called there "variance inversed") in the first commit beside its
-    second author's VaSSO, two years before the paper.  That file cannot run: α is never set, it has no default, and
-    nothing stands beside the variance, so a gradient that stays zero is NaN.  The paper may estimate the variance in
-    another way: in this one the claim ``infosam-adversary`` is not held.
+    Note: **not reproduced: the paper's equation has not been seen.**  The paper was read in excerpts, which say that
+    gradients are weighed by their estimated variance and not how.  The equations are those of ``solver/infosam.py``
+    (called there "variance inversed") in the first commit beside its second author's VaSSO, two years before the paper.
+    That file cannot run: α is never set, it has no default, and nothing stands beside the variance, so a gradient that
+    stays zero is NaN.  Others describe an average of the variance and its root; neither could be verified.
+
+    Note: at the default floor the step to the worst point follows the few weights whose noise happens to be smallest: its
+    cosine with the gradient of the whole loss was 0.001 where SAM's was 0.39.  Floors of 1e-4 and 1e-2 gave 0.22 and
+    0.36 there (claim ``infosam-adversary``, which is *not tested* for the reason above).
     """
 
     hyper = {"rho": (0.05, "[0, inf)"), "alpha": (0.9, "[0, 1)"), "floor": (1e-12, "(0, inf)")}
