@@ -74,7 +74,7 @@ def same(a: Any, b: Any, *, loose: float = 0.0, where: str = "") -> None:
         for i, (u, v) in enumerate(zip(a, b, strict=True)):
             same(u, v, loose=loose, where=f"{where}[{i}]")
     elif isinstance(a, float) and loose:
-        assert abs(a - b) <= loose * (1 + abs(b)), f"{where}: {a!r} and {b!r}"
+        assert a == b or abs(a - b) <= loose * (1 + abs(b)), f"{where}: {a!r} and {b!r}"
     else:
         assert a == b or (a != a and b != b), f"{where}: {a!r} and {b!r}"
 

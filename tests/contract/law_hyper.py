@@ -81,7 +81,7 @@ def schedulers_are_heard(case: Case, kind: str) -> None:
 
 
 #: values that differ from the row's and act on a small problem
-OTHER: dict[str, float] = {"growth": 1.01, "eta_max": 0.05, "lower": -0.2, "upper": 0.2, "xi": 0.3,
+OTHER: dict[str, float] = {"growth": 1.01, "growth_rate": 1.01, "eta_max": 0.05, "lower": -0.2, "upper": 0.2, "xi": 0.3,
                            "f_star": -0.2, "shrink": 0.4, "gamma": 1.1, "c": 0.9, "keep": 0.7, "l1": 0.2}  # fmt: skip
 
 SELDOM = {"factor"}  # SkipSpikes': acts on a batch far too steep only; the rows of the oracle have some

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 import steepest
 from steepest import direction as D
 from steepest import stepsize as S
-from tests.laws.common import few, matrices, positive, streams, vectors, walk
+from tests.laws.common import few, matrices, positive, streams, tensor, vectors, walk
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -299,3 +300,37 @@ def test_step_sizes_go_with_every_direction(make: Callable[[], S.StepSize], inne
     if isinstance(make(), S.SLS):
         losses = [float(loss(p)) for p in points]
         assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptDual", "DAdaptSGD"])
+def test_the_estimate_grows_no_faster_than_allowed(name: str) -> None:
+    """Free, the estimate jumps by more than a fifth somewhere; with growth_rate=1.2 it never does, and still grows."""
+
+    def factors(**more: float) -> list[float]:
+        x = nn.Parameter(tensor([3.0, -2.0]))
+        opt, seen = getattr(steepest, name)([x], d0=1e-3, **more), []
+        for _ in range(40):
+            opt.step(lambda: (x - 1).abs().sum())
+            seen.append(opt.param_groups[0]["distance"])
+        return [b / a for a, b in itertools.pairwise(seen)]
+
+    assert max(factors()) > 1.5
+    held = factors(growth_rate=1.2)
+    assert max(held) == pytest.approx(1.2, rel=1e-12)
+
+
+def test_momentum_of_d_adaptation_averages_the_points_of_plain_steps() -> None:
+    """On a slope, where gradients do not depend on the point: x is the average of z with weights (1 - β) βᵏ."""
+    xs: list[Tensor] = []
+    zs: list[Tensor] = []
+    for beta, kept in ((0.7, xs), (0.0, zs)):
+        x = nn.Parameter(tensor([3.0, -2.0]))
+        opt = steepest.DAdaptSGD([x], d0=1e-2, momentum=beta)
+        kept.append(x.detach().clone())
+        for _ in range(12):
+            opt.step(lambda: (x * tensor([1.0, 2.0])).sum() + 20)
+            kept.append(x.detach().clone())
+    want: Tensor = zs[0]
+    for got, z in zip(xs[1:], zs[1:], strict=True):
+        want = 0.7 * want + 0.3 * z
+        assert torch.allclose(got, want, rtol=1e-12)

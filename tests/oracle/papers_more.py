@@ -188,7 +188,8 @@ def dog(f: Problem, x: Vector, etas: Rates, reps: float = 1e-6, eps: float = 1e-
         yield x
 
 
-def d_adapt_sgd(f: Problem, x: Vector, etas: Rates, d0: float = 1e-6, lam: float = 0.0) -> Path:
+def d_adapt_sgd(f: Problem, x: Vector, etas: Rates, d0: float = 1e-6, lam: float = 0.0, beta: float = 0.0,
+                most: float = math.inf) -> Path:  # fmt: skip
     x0, s, r, d, G = x, 0 * x, 0.0, d0, 0.0
     for k, lr in enumerate(etas):
         g = f.grad(x, k + 1) + lam * x
@@ -198,13 +199,13 @@ def d_adapt_sgd(f: Problem, x: Vector, etas: Rates, d0: float = 1e-6, lam: float
             r = r + weight * dot(g, s)
             s = s + weight * g
             if s.any():
-                d = max(d, 2 * r / math.sqrt(dot(s, s)))
-            x = x0 - s
+                d = max(d, min(2 * r / math.sqrt(dot(s, s)), most * d))
+            x = beta * x + (1 - beta) * (x0 - s)
         yield x
 
 
 def d_adapt_adam(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8,
-                 d0: float = 1e-6, lam: float = 0.0) -> Path:  # fmt: skip
+                 d0: float = 1e-6, lam: float = 0.0, most: float = math.inf) -> Path:  # fmt: skip
     m, v, s, r, d, q = 0 * x, 0 * x, 0 * x, 0.0, d0, math.sqrt(b2)
     for k, lr in enumerate(etas):
         g = f.grad(x, k + 1)
@@ -214,7 +215,7 @@ def d_adapt_adam(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float 
         r = q * r + (1 - q) * used * dot(g, s / A)
         s = q * s + (1 - q) * used * g
         if s.any():
-            d = max(d, r / ((1 - q) * np.abs(s).sum()))
+            d = max(d, min(r / ((1 - q) * np.abs(s).sum()), most * d))
         x = x - used * lam * x - m / A
         yield x
 

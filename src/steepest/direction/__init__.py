@@ -8,7 +8,7 @@ from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
-from steepest.direction.momentum import Coupled, Momentum
+from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.nadam import NAdam
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
@@ -35,4 +35,5 @@ __all__ = [
     "Momentum",
     "NAdam",
     "Sign",
+    "WeightedMomentum",
 ]

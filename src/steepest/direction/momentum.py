@@ -63,3 +63,31 @@ class Coupled(Around):
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
         return self.ask_inner(g + x * h.weight_decay, x, s, h)
+
+
+class WeightedMomentum(Direction):
+    r"""An average of steps: every gradient keeps the step size that it had when it came.
+
+    .. math:: m \leftarrow \beta m + (1 - \beta)\, \lambda\, (g + \mu x),\quad x^+ = x - m
+
+    with the weight λ of this gradient, as the step size says.  It is :math:`x^+ = \beta x + (1 - \beta) z^+` for the point z
+    that plain steps from the same start would reach (primal averaging).
+
+    Args:
+        momentum: β, default 0.9.
+        weight_decay: μ, an L2 penalty, default 0.
+
+    Source: Defazio & Mishchenko 2023, arXiv:2301.07733v1, Algorithm 3.
+    """
+
+    hyper = {"momentum": (0.9, "[0, 1)"), "weight_decay": (0.0, "[0, inf)")}
+    state = {"m": State()}
+    needs = frozenset({"weights of gradients"})
+    gives = frozenset({"moment of weighted gradients"})
+    reads_x = True
+    cite = ("defazio2023dadaptation",)
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        m = s.m * h.momentum + (g + x * h.weight_decay) * (h.w * (1 - h.momentum))
+        return m, {"m": m}

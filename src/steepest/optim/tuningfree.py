@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from steepest import direction as D
@@ -210,14 +211,16 @@ class DAdaptAdam(Guarded):
         eps: default 1e-8.
         weight_decay: decoupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
+        growth_rate: largest growth of the estimate in a step, default infinite (paper; authors: 1.02 if unstable).
         per: one estimate for "all" (paper), a "group" or each "tensor".
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, lr: float = 1.0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all", **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",
+                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
         inner = D.Adam(**named(betas), eps=eps, bias_correction=False)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0, per=per),
+        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0, per=per, growth_rate=growth_rate),
                          geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
 
 
@@ -230,14 +233,22 @@ class DAdaptSGD(Guarded):
         lr: the schedule's multiplier, default 1 (paper).
         weight_decay: coupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
+        growth_rate: largest growth of the estimate in a step, default infinite (paper; authors: 1.02 if unstable).
+        momentum: β of an average of steps, default 0 (authors' code).
         per: one estimate for "all" (paper), a "group" or each "tensor".
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",
-                 **options: Any) -> None:  # fmt: skip
-        inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptSGD(d0=d0, per=per), **options)
+                 growth_rate: float = math.inf,
+                 momentum: float = 0.0, **options: Any) -> None:  # fmt: skip
+        inner: D.Direction = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        kind = stepsize.DAdaptMomentum if momentum else stepsize.DAdaptSGD
+        if momentum:
+            inner = D.WeightedMomentum(momentum=momentum, weight_decay=weight_decay)
+        super().__init__(
+            params, lr, direction=inner, step_size=kind(d0=d0, per=per, growth_rate=growth_rate), **options
+        )
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
@@ -251,6 +262,7 @@ class DAdaptAdaGrad(Guarded):
         initial_accumulator_value: what the sum of squares starts from, default 0 (paper: a bound of all squared gradients;
             authors' code: 1e-6).
         d0: first estimate of the distance, default 1e-6 (paper).
+        growth_rate: largest growth of the estimate in a step, default infinite (paper; authors: 1.02 if unstable).
         bound: "inner", which trains, or "norms", the paper's Algorithm 2; see :class:`steepest.stepsize.DAdaptAdaGrad`.
         per: one estimate for "all" (paper), a "group" or each "tensor".
         options: see :class:`steepest.optim.guarded.Guarded`.
@@ -259,10 +271,11 @@ class DAdaptAdaGrad(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0,
-                 d0: float = 1e-6, bound: str = "inner", per: str = "all", **options: Any) -> None:  # fmt: skip
+                 d0: float = 1e-6, bound: str = "inner", per: str = "all",
+                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
         inner = D.DualAdaGrad(weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value)
-        super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdaGrad(d0=d0, bound=bound, per=per),
-                         **options)  # fmt: skip
+        step = stepsize.DAdaptAdaGrad(d0=d0, bound=bound, per=per, growth_rate=growth_rate)
+        super().__init__(params, lr, direction=inner, step_size=step, **options)  # fmt: skip
 
 
 @method("stepsize", space={"d0": ("log", 1e-8, 1e-3)})
@@ -274,6 +287,7 @@ class DAdaptDual(Guarded):
         lr: the schedule's multiplier, default 1 (paper).
         weight_decay: coupled, default 0.
         d0: first estimate of the distance, default 1e-6 (paper).
+        growth_rate: largest growth of the estimate in a step, default infinite (paper; authors: 1.02 if unstable).
         G0: a bound of all gradients' norms, default 0 (paper's Algorithm 1).
         bound: "inner", which trains, or "norms", the paper's Algorithm 1; see :class:`steepest.stepsize.DAdaptDual`.
         per: one estimate for "all" (paper), a "group" or each "tensor".
@@ -282,6 +296,7 @@ class DAdaptDual(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, G0: float = 0.0,
-                 bound: str = "inner", per: str = "all", **options: Any) -> None:  # fmt: skip
-        step = stepsize.DAdaptDual(d0=d0, G0=G0, bound=bound, per=per)
+                 bound: str = "inner", per: str = "all",
+                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
+        step = stepsize.DAdaptDual(d0=d0, G0=G0, bound=bound, per=per, growth_rate=growth_rate)
         super().__init__(params, lr, direction=D.DualAveraging(weight_decay=weight_decay), step_size=step, **options)

@@ -3,7 +3,7 @@
 from steepest.core.part import LineSearch, StepSize
 from steepest.stepsize.accelerated import ADoG, UDoG
 from steepest.stepsize.adagrad import AdaGradNorm
-from steepest.stepsize.distance import DAdaptAdam, DAdaptSGD, DoG, TDoG
+from steepest.stepsize.distance import DAdaptAdam, DAdaptMomentum, DAdaptSGD, DoG, TDoG
 from steepest.stepsize.dual import DAdaptAdaGrad, DAdaptDual
 from steepest.stepsize.fading import FadingSlope
 from steepest.stepsize.linesearch import SLS, PoNoS
@@ -21,6 +21,7 @@ __all__ = [
     "DAdaptAdaGrad",
     "DAdaptAdam",
     "DAdaptDual",
+    "DAdaptMomentum",
     "DAdaptSGD",
     "DoG",
     "EllipsoidBacktracking",

@@ -104,9 +104,12 @@ class TDoG(DoG):
 
 
 class DAdaptation(StepSize):
-    """What the kinds of D-Adaptation share: an estimate of the distance that begins at d₀ and never falls."""
+    """What the kinds of D-Adaptation share: an estimate of the distance that begins at d₀ and never falls.
 
-    hyper = {"d0": (1e-6, "(0, inf)")}
+    With a finite ``growth_rate`` it is no larger than that many times the one before (authors' code, against instability).
+    """
+
+    hyper = {"d0": (1e-6, "(0, inf)"), "growth_rate": (math.inf, "(1, inf]")}
     structure = {"per": ("all", PER)}
     memory = {"distance": 0.0, "numerator": 0.0}
     cite = ("defazio2023dadaptation",)
@@ -117,10 +120,10 @@ class DAdaptation(StepSize):
         return memory["distance"]
 
     @staticmethod
-    def grow(memory: dict[str, float], above: float, below: float) -> None:
-        """To above/below, if that is more; nothing is known where below is 0."""
+    def grow(memory: dict[str, float], above: float, below: float, h: Scalars) -> None:
+        """To above/below, if that is more, and not faster than allowed; nothing is known where below is 0."""
         if below > 0:
-            memory["distance"] = max(memory["distance"], above / below)
+            memory["distance"] = max(memory["distance"], min(above / below, memory["distance"] * h.growth_rate))
 
 
 class DAdaptAdam(DAdaptation):
@@ -135,6 +138,8 @@ class DAdaptAdam(DAdaptation):
 
     Args:
         d0: the first estimate, default 1e-6 (paper); it should be too small.
+        growth_rate: largest factor by which the estimate grows in a step, default infinite (paper; authors: 1.02 where
+            training is unstable).
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
     Source: Defazio & Mishchenko 2023, arXiv:2301.07733, Algorithm 4 as third parties quote its last version.
@@ -162,7 +167,7 @@ class DAdaptAdam(DAdaptation):
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
         memory["numerator"] = h.q * memory["numerator"] + (1 - h.q) * sums.get("inner", 0.0)
-        self.grow(memory, memory["numerator"], (1 - h.q) * sums.get("norm1", 0.0))
+        self.grow(memory, memory["numerator"], (1 - h.q) * sums.get("norm1", 0.0), h)
 
 
 class DAdaptSGD(DAdaptation):
@@ -176,6 +181,8 @@ class DAdaptSGD(DAdaptation):
 
     Args:
         d0: the first estimate, default 1e-6 (paper).
+        growth_rate: largest factor by which the estimate grows in a step, default infinite (paper; authors: 1.02 where
+            training is unstable).
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
     Source: Defazio & Mishchenko 2023, arXiv:2301.07733v1, Algorithm 3, momentum 0; its difference of norms is the same number.
@@ -187,8 +194,13 @@ class DAdaptSGD(DAdaptation):
     state = {"s": State()}
     memory = {**DAdaptation.memory, "g0": 0.0}
 
+    def felt(self, g: Tensor, d: Tensor, x: Tensor, h: Scalars) -> Tensor:
+        """The gradient: here what the direction answers."""
+        return d
+
     def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
         """‖d‖², needed at the first step."""
+        d = self.felt(g, d, x, h)
         return {"dd": d * d}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
@@ -201,10 +213,35 @@ class DAdaptSGD(DAdaptation):
         self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars
     ) -> tuple[NewState, dict[str, Tensor]]:
         """New s; λ⟨g, s⟩ and ‖s‖²."""
+        d = self.felt(g, d, x, h)
         new = s.s + d * h.eta
         return {"s": new}, {"inner": d * s.s * h.eta, "norm2": new * new}
 
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
         memory["numerator"] += sums.get("inner", 0.0)
-        self.grow(memory, 2 * memory["numerator"], math.sqrt(sums.get("norm2", 0.0)))
+        self.grow(memory, 2 * memory["numerator"], math.sqrt(sums.get("norm2", 0.0)), h)
+
+
+class DAdaptMomentum(DAdaptSGD):
+    r"""D-Adaptation for gradient descent with momentum, for ``direction.WeightedMomentum``.
+
+    .. math:: z^+ = z - \lambda g(x),\quad x^+ = \beta x + (1 - \beta) z^+
+
+    with λ, s and d as in :class:`DAdaptSGD`; every gradient keeps the λ of its own step.
+
+    Args:
+        d0: the first estimate, default 1e-6 (paper).
+        growth_rate: as in :class:`DAdaptSGD`.
+        per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
+
+    Source: Defazio & Mishchenko 2023, arXiv:2301.07733v1, Algorithm 3, as the authors' code has it.
+    """
+
+    needs = frozenset({"moment of weighted gradients", "weight_decay"})
+    gives = frozenset({"weights of gradients"})
+    weighs_gradient = True
+
+    def felt(self, g: Tensor, d: Tensor, x: Tensor, h: Scalars) -> Tensor:
+        """The gradient with decay, as the direction takes it."""
+        return g + x * h.weight_decay

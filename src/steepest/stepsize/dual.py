@@ -27,12 +27,12 @@ class Dual(DAdaptation):
         felt = g + x * h.weight_decay
         return felt, s.s + felt * h.w
 
-    def learn(self, memory: dict[str, float], term: float, square: float, norm: float) -> None:
+    def learn(self, memory: dict[str, float], term: float, square: float, norm: float, h: Scalars) -> None:
         """Raise the estimate: ``square`` is that of s in the norm of the points, ``norm`` that of s in the dual one."""
         inner = self.bound == "inner"
         memory["numerator"] += term if inner else -term
         above, below = (2 * memory["numerator"], norm) if inner else (square + memory["numerator"], 2 * norm)
-        self.grow(memory, above, below)
+        self.grow(memory, above, below, h)
 
 
 class DAdaptDual(Dual):
@@ -54,6 +54,8 @@ class DAdaptDual(Dual):
 
     Args:
         d0: the first estimate, default 1e-6 (paper); it should be too small.
+        growth_rate: largest factor by which the estimate grows in a step, default infinite (paper; authors: 1.02 where
+            training is unstable).
         G0: a bound of all gradients' norms, default 0 (Algorithm 1; with a bound it is equation (1)).  Then γ₀ is 1/‖g₀‖.
         bound: "inner" or "norms".
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
@@ -93,7 +95,7 @@ class DAdaptDual(Dual):
         """The estimate for the next step."""
         norm2 = sums.get("norm2", 0.0)
         term = sums.get("term", 0.0) * (1 if self.bound == "inner" else memory["gain_before"])
-        self.learn(memory, term, memory["gain"] * norm2, math.sqrt(norm2))
+        self.learn(memory, term, memory["gain"] * norm2, math.sqrt(norm2), h)
 
 
 class DAdaptAdaGrad(Dual):
@@ -113,6 +115,8 @@ class DAdaptAdaGrad(Dual):
 
     Args:
         d0: the first estimate, default 1e-6 (paper); it should be too small.
+        growth_rate: largest factor by which the estimate grows in a step, default infinite (paper; authors: 1.02 where
+            training is unstable).
         bound: "inner" or "norms".
         per: who shares one estimate: ``"all"`` (paper), a ``"group"``, each ``"tensor"``.
 
@@ -140,4 +144,4 @@ class DAdaptAdaGrad(Dual):
 
     def after(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
         """The estimate for the next step."""
-        self.learn(memory, sums.get("term", 0.0), sums.get("square", 0.0), sums.get("norm1", 0.0))
+        self.learn(memory, sums.get("term", 0.0), sums.get("square", 0.0), sums.get("norm1", 0.0), h)
