@@ -39,6 +39,9 @@ ROWS: list[Row] = [
         {"gamma": 0.4, "side": "backward"}),
     Row("FGR", papers.penalty, {"ascent": 0.3, "strength": 2.0, "side": "centred", "momentum": 0.0},
         {"gamma": 2.0, "eps": 0.3, "side": "centred"}),
+    Row("FGR", papers.penalty, {"strength": 0.4, "side": "exact", **MOVE},
+        {"gamma": 0.4, "side": "centred", "eps": 1.0, **TERMS},
+        on=Quadratic([1, 3, 2, 0.5], [0.7, -0.2], [1.1, 0.4])),  # where differences are exact; laws have other losses
     Row("GAM", papers.gam, {"rho": 0.4, "ascent": 0.1, "tilt": 0.3, **MOVE},
         {"rho": 0.4, "rho_prime": 0.1, "gamma": 0.3, **TERMS}),
     Row("GAM", papers.gam, {"alpha": 0.3, "blend": 0.1, "tilt": 0.1, "momentum": 0.0},

@@ -13,7 +13,6 @@ trial had centred inputs; the second was chosen after it had failed.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +25,6 @@ from steepest.claims.tasks import digits
 GAMMA, AHEAD = 0.1, 0.5
 
 
-def penalised(loss: Callable[[], Tensor], params: list[Tensor], gamma: float) -> Callable[[], Tensor]:
-    """L + γ‖∇L‖²/2, to be backpropagated through twice."""
-
-    def closure() -> Tensor:
-        value = loss()
-        grads = torch.autograd.grad(value, params, create_graph=True)
-        return value + gamma / 2 * torch.stack([g.square().sum() for g in grads]).sum()
-
-    return closure
-
-
 def cost(fast: bool, control: bool) -> Measured:
     """Operations of a step with differences, relative to one that backpropagates twice."""
     widths = ((64, 64), (64, 64, 64, 64)) if fast else ((64, 64), (64, 64, 64, 64), (256,) * 6)
@@ -45,14 +33,12 @@ def cost(fast: bool, control: bool) -> Measured:
         task = digits(*hidden, hidden=nn.Tanh)
         x, y = next(task.batches(0))
         counts = []
-        for exact in (False, True):
+        for side in ("centred" if control else "forward", "exact"):
             model = task.model(0)
-            params: list[Tensor] = [*model.parameters()]
             loss = lambda model=model: task.loss(model(x), y)  # noqa: E731, B023 -- of this network
-            point = steepest.point.GradientPenalty(side="centred" if control else "forward")
-            opt = steepest.Optimizer(params, lr=0.1, point=None if exact else point)
+            opt = steepest.Optimizer(model.parameters(), lr=0.1, point=steepest.point.GradientPenalty(side=side))
             with FlopCounterMode(display=False) as counter:
-                opt.step(penalised(loss, params, GAMMA) if exact else loss)
+                opt.step(loss)
             counts.append(counter.get_total_flops())
         ratios.append(counts[0] / counts[1])
     panel = Dots("operations relative to backpropagating twice, one dot a network", "ratio",
@@ -68,7 +54,7 @@ def sparse(seeds: int, mean: float) -> tuple[Tensor, Tensor]:
     return x, x[..., :5].sum(-1)
 
 
-def learn(mean: float, seeds: int, steps: int, point: steepest.point.Point | None, exact: float) -> list[list[float]]:
+def learn(mean: float, seeds: int, steps: int, point: steepest.point.Point | None) -> list[list[float]]:
     """Test error and ‖u² - v²‖₁ after training, seed by seed; the seeds are one loss, for their gradients are apart."""
     x, y = sparse(seeds, mean)
     params = [nn.Parameter(torch.full((seeds, 100), 0.4 if mean else 0.3, dtype=torch.float64)) for _ in range(2)]
@@ -81,9 +67,8 @@ def learn(mean: float, seeds: int, steps: int, point: steepest.point.Point | Non
         return residual(slice(40)).square().mean(-1).sum() / 4
 
     opt = steepest.Optimizer(params, lr=0.05, point=point)
-    closure = penalised(loss, [*params], exact) if exact else loss
     for _ in range(steps):
-        opt.step(closure)
+        opt.step(loss)
     with torch.no_grad():
         error = residual(slice(40, None)).square().mean(-1) / y[:, 40:].square().mean(-1)
         return [error.tolist(), (params[0] ** 2 - params[1] ** 2).abs().sum(-1).tolist()]
@@ -94,8 +79,9 @@ def bias(mean: float, fast: bool, control: bool) -> Measured:
     seeds, steps = (3, 1000) if fast else (5, 6000)
     gamma = 0.0 if control else GAMMA
     ahead = steepest.point.GradientPenalty(strength=gamma, ascent=AHEAD)
-    runs = {"far ahead": learn(mean, seeds, steps, ahead, 0.0), "exact": learn(mean, seeds, steps, None, gamma),
-            "none": learn(mean, seeds, steps, None, 0.0)}  # fmt: skip
+    exact = steepest.point.GradientPenalty(strength=gamma, side="exact")
+    runs = {"far ahead": learn(mean, seeds, steps, ahead), "exact": learn(mean, seeds, steps, exact),
+            "none": learn(mean, seeds, steps, None)}  # fmt: skip
     error, norm = ({name: statistics.median(found[i]) for name, found in runs.items()} for i in (0, 1))
     numbers = {"ahead_exact": error["far ahead"] / error["exact"], "exact_none": error["exact"] / error["none"],
                "norm_ahead_exact": norm["far ahead"] / norm["exact"], "norm_exact_none": norm["exact"] / norm["none"],

@@ -29,6 +29,7 @@ from steepest.core.replay import Buffers, Scope, Streams, resharded
 from steepest.engine import shard
 
 Closure = Callable[[], Any]
+Along = Callable[[list["Tensor | None"]], list["Tensor | None"]]
 Step = TypeVar("Step", bound=Callable[..., Any])
 
 
@@ -155,6 +156,47 @@ class Evaluator:
         finally:
             for p, g in zip(self.params, kept, strict=True):
                 p.grad = g
+
+    def twice(self, along: Along) -> tuple[Tensor, list[Tensor | None]]:
+        """The loss, its gradient left in ``p.grad``, and H v with v = ``along(gradient)``, by backpropagating twice.
+
+        Raises:
+            RuntimeError: the closure calls backward itself, a loss is scaled, or there are several processes, whose
+                gradients are averaged in ways that do not reach the second derivatives.
+        """
+        if self.scaler is not None or shard.processes() > 1:
+            raise RuntimeError("second derivatives are for one process without a GradScaler: use finite differences")
+        if self._before or self.calls_backward is False:
+            self._clear()
+        before = [(p.grad, _version(p.grad)) for p in self.params]
+        with torch.enable_grad(), self._question():
+            loss = self._call()
+            if any(p.grad is not g or _version(p.grad) != v for p, (g, v) in zip(self.params, before, strict=True)):
+                raise RuntimeError("second derivatives need the loss before it is backpropagated, and the closure calls "
+                                   "backward itself: let it only compute and return the loss")  # fmt: skip
+            self.calls_backward = False
+            used = [p for p in self.params if p.requires_grad and loss.requires_grad]
+            first = torch.autograd.grad(loss, used, create_graph=True, allow_unused=True) if used else ()
+            g: dict[int, Tensor | None] = dict(zip(map(id, used), first, strict=True))
+            v = along([None if gi is None else gi.detach() for gi in (g.get(id(p)) for p in self.params)])
+            pairs = [(g[id(p)], vi) for p, vi in zip(self.params, v, strict=True) if vi is not None]
+            curved = [(gi, vi) for gi, vi in pairs if gi is not None and gi.requires_grad]
+            second = (
+                torch.autograd.grad([c[0] for c in curved], used, [c[1] for c in curved], allow_unused=True)
+                if curved
+                else ()
+            )
+        product = dict(zip(map(id, used), second, strict=False))
+        for p in self.params:
+            gi = g.get(id(p))
+            p.grad = None if gi is None else gi.detach()
+        self.counters.forwards += 1
+        self.counters.backwards += 1
+        self.counters.hvps += 1
+        zero = [None if p.grad is None else torch.zeros_like(p) for p in self.params]
+        return loss.detach(), [
+            z if (h := product.get(id(p))) is None else h for p, z in zip(self.params, zero, strict=True)
+        ]
 
     def _clear(self) -> None:
         """No gradients; zeros instead of older ones for a closure that writes into them."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
-from steepest.core.evaluate import Closure, Evaluator, Evidence
+from steepest.core.evaluate import Along, Closure, Evaluator, Evidence
 from steepest.core.replay import Scope
 from steepest.engine import shard
 
@@ -89,6 +89,12 @@ class Run:
         value = self._evaluator.loss()
         self.opt._closure_calls_backward = self._evaluator.calls_backward
         return shard.mean_over_ranks(value)
+
+    def curvature(self, along: Along) -> tuple[Evidence, list[Tensor | None]]:
+        """Loss and gradient here, and the Hessian's product with ``along(gradient)``; None where there is no gradient."""
+        loss, product = self._evaluator.twice(along)
+        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        return Evidence(loss), product
 
     def _unscale(self, counts: bool) -> None:
         """After each question, by torch itself unless the closure did (to clip); all ranks agree on an overflow."""

@@ -90,9 +90,14 @@ def summed(rows: list[Tensor], owners: list[Tensor]) -> float:
     return float(sums.sum())
 
 
+def processes() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def mean_over_ranks(value: float) -> float:
     """The mean over all processes, or the value itself where there is one process."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if processes() == 1:
         return value
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     total = torch.tensor(value, dtype=torch.float64, device=device)
@@ -107,6 +112,7 @@ __all__ = [
     "local",
     "mean_over_ranks",
     "part_of",
+    "processes",
     "reducer",
     "spread",
     "whole",

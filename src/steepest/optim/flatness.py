@@ -134,7 +134,8 @@ class FGR(_OverSGD):
         lr: default 0.1.
         strength: of the penalty, default 0.05.
         ascent: distance along the gradient at which it is asked for again, default 0.05.
-        side: ``"forward"``, ``"backward"`` or ``"centred"`` (which asks three times).
+        side: ``"forward"``, ``"backward"``, ``"centred"`` (which asks three times) or ``"exact"`` (which backpropagates
+            twice; see :class:`steepest.point.GradientPenalty`).
         momentum: default 0.9.
         weight_decay: coupled, default 0.
         options: see :class:`steepest.Optimizer`.

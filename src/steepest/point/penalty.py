@@ -1,4 +1,7 @@
-"""A penalty on the norm of the gradient, whose gradient is a difference of two gradients: an ascent and a descent."""
+"""A penalty on the norm of the gradient, whose gradient is a difference of two gradients: an ascent and a descent.
+
+Or it is backpropagated twice, which is exact and costs more.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +16,38 @@ SIDES = {"forward": (1.0,), "backward": (-1.0,), "centred": (1.0, -1.0)}
 
 
 class GradientPenalty(Point):
-    r"""Finite-difference gradient regularization: F-GR, B-GR and C-GR.
+    r"""Gradient regularization by finite differences (F-GR, B-GR and C-GR) or by backpropagating twice (DB).
 
     .. math::
         g + \gamma\, \Delta,\quad \Delta_F = \frac{g(x + \epsilon g) - g}{\epsilon},\quad
         \Delta_B = \frac{g - g(x - \epsilon g)}{\epsilon},\quad
-        \Delta_C = \frac{g(x + \epsilon g) - g(x - \epsilon g)}{2\epsilon}
+        \Delta_C = \frac{g(x + \epsilon g) - g(x - \epsilon g)}{2\epsilon},\quad
+        \Delta_{DB} = \nabla^2 f(x)\, g
 
-    Each Δ goes to the gradient of ‖g‖²/2 for ε → 0, so the loss that is descended is L + γ‖g‖²/2.  Two gradients a step,
-    three if centred.  With γ = ε the forward one is SAM without normalisation.  Flooding, which descends \|L - b\|, takes
-    a step of length η up and one down around the level b: together that is -η²Δ_F with ε = η, the penalty alone.
+    Each Δ of a difference goes to the gradient of ‖g‖²/2 for ε → 0, so the loss that is descended is L + γ‖g‖²/2.  Two
+    gradients a step, three if centred, one and a Hessian-vector product if exact.  With γ = ε the forward one is SAM
+    without normalisation.  Flooding, which descends \|L - b\|, takes a step of length η up and one down around the level
+    b: together that is -η²Δ_F with ε = η, the penalty alone.
 
     Args:
         strength: γ, default 0.05 (ours).
         ascent: ε, how far along the gradient the second question is, default 0.05 (ours).
-        side: ``"forward"``, ``"backward"`` or ``"centred"``.
+        side: ``"forward"``, ``"backward"``, ``"centred"``, or ``"exact"``, which ignores ε, needs a closure that
+            only returns the loss, and works in one process without a ``GradScaler``.
 
     Source: Karakida et al. 2023, arXiv:2210.02720, as quoted by third parties; the rest by expansion.
     """
 
     hyper = {"strength": (0.05, "[0, inf)"), "ascent": (0.05, "(0, inf)")}
-    structure = {"side": ("forward", tuple(SIDES))}
+    structure = {"side": ("forward", (*SIDES, "exact"))}
     needs = frozenset({"closure"})
     cite = ("karakida2023gradient",)
     side: str
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient of the penalised loss here."""
+        if self.side == "exact":
+            return self._exactly(run)
         here = run.evaluate()
         g = taken(run, here)
         gamma, eps = ([run.h(name, group) for _, group in owned(run)] for name in ("strength", "ascent"))
@@ -55,3 +63,13 @@ class GradientPenalty(Point):
         first, *rest = {"forward": [*asked, g], "backward": [g, *asked], "centred": asked}[self.side]
         c = [s / (e * len(asked)) for s, e in zip(gamma, eps, strict=True)]
         return instead(run, last, here.loss, mixed(([1.0] * len(g), g), (c, first), ([-a for a in c], rest[0])))
+
+    def _exactly(self, run: Run) -> Evidence:
+        """g + γ H g; a group that maximizes has the sign of both turned round."""
+        gamma = [run.h("strength", group) for _, group in owned(run)]
+        if not any(gamma):
+            return run.evaluate()
+        sign = [-1.0 if group["maximize"] else 1.0 for _, group in owned(run)]
+        here, product = run.curvature(lambda g: mixed((sign, g)))
+        return instead(run, here, here.loss, mixed(([1.0] * len(sign), taken(run, here)),
+                                                   ([c * s for c, s in zip(gamma, sign, strict=True)], product)))  # fmt: skip
