@@ -346,42 +346,6 @@ def test_differences_go_to_backpropagating_twice(side: str, order: int) -> None:
     assert errors[0] / errors[1] == pytest.approx(10**order, rel=0.05)
 
 
-def test_backpropagating_twice_is_exact_and_counted() -> None:
-    """Also where a part of the loss is linear, a parameter is not used, and a player maximizes."""
-    assert torch.allclose(
-        descended(point.GradientPenalty(strength=0.5, side="exact"), X), penalised(X, 0.5), rtol=1e-13
-    )
-    p, q, unused = (nn.Parameter(tensor([v])) for v in (2.0, 3.0, 1.0))
-    groups = [{"params": [p, unused]}, {"params": [q], "maximize": True, "strength": 0.5}]
-    opt = steepest.Optimizer(groups, lr=1.0, point=point.GradientPenalty(strength=0.25, side="exact"))
-    loss = opt.step(lambda: (p * p * q).sum())
-    assert float(loss) == 12.0 and unused.item() == 1.0 and unused.grad is None
-    g, H = tensor([12.0, -4.0]), tensor([[6.0, 4.0], [4.0, 0.0]])  # the ascending player's gradient is negated
-    want = g + tensor([0.25, -0.5]) * (H @ g)
-    assert torch.allclose(tensor([2.0, 3.0]) - torch.cat([p, q]).detach(), want, rtol=1e-13)
-    counted = opt.counters
-    assert (counted.forwards, counted.backwards, counted.hvps, counted.gradient_equivalents) == (1, 1, 1, 7)
-
-
-def test_second_derivatives_say_what_they_need() -> None:
-    """A closure that calls backward itself is refused, and nothing moves."""
-    p = nn.Parameter(X.clone())
-    opt = steepest.FGR([p], side="exact")
-
-    def closure() -> Tensor:
-        opt.zero_grad()
-        loss = curved(p)
-        loss.backward()
-        return loss
-
-    with pytest.raises(RuntimeError, match="only compute and return the loss"):
-        opt.step(closure)
-    assert torch.equal(p.detach(), X) and not opt.state
-    flat = steepest.FGR([p], side="exact", momentum=0.0, lr=1.0)
-    flat.step(lambda: p.sum())  # no curvature at all
-    assert torch.allclose(p.detach(), X - 1)
-
-
 @pytest.mark.parametrize("eps", [0.01, 0.3])
 def test_equal_strengths_are_sam_without_normalisation(eps: float) -> None:
     """γ = ε: the gradient at x + εg, nothing else."""

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from tests.oracle.papers import Path, Rates, dot
-from tests.oracle.problems import Problem, Vector
+from tests.oracle.problems import Problem, Separable, Vector
 
 
 def multidimensional(f: Problem, x: Vector, etas: Rates, ellipsoid: bool = False, c0: float = 1e10) -> Path:
@@ -44,4 +44,16 @@ def multidimensional(f: Problem, x: Vector, etas: Rates, ellipsoid: bool = False
                     a = np.maximum(a, u)
                     continue
             a = a * (4 if ellipsoid else 2)
+        yield x
+
+
+def sania_hutchinson(f: Separable, x: Vector, etas: Rates, beta: float = 0.999, alpha: float = 0.1) -> Path:
+    """arXiv:2312.17369 with B = max(|D|, α); z ⊙ Hz is the diagonal itself where H is diagonal, whatever the signs."""
+    D = f.curvature(x)
+    for t, lr in enumerate(etas, 1):
+        D = beta * D + (1 - beta) * f.curvature(x) if t > 1 else D
+        g, B = f.grad(x, t), np.maximum(np.abs(D), alpha)
+        slope = dot(g, g / B)
+        nu = 2 * f.loss(x, t) / slope if slope else 0.0
+        x = x - lr * (1 - math.sqrt(1 - nu) if nu <= 1 else 1.0) * g / B
         yield x

@@ -95,6 +95,23 @@ class Quadratic(Problem):
         return (torch.from_numpy(self.a) * x * x).sum() / 2
 
 
+class Separable(Quadratic):
+    """Half the sum of a (x² - cos 2x + 1): curved both ways, and its Hessian is diagonal."""
+
+    def grad(self, x: Vector, t: int) -> Vector:
+        return self.a * (x + np.sin(2 * x))
+
+    def curvature(self, x: Vector) -> Vector:
+        return self.a * (1 + 2 * np.cos(2 * x))
+
+    def loss(self, x: Vector, t: int) -> float:
+        return float(self.a @ (x * x - np.cos(2 * x) + 1)) / 2
+
+    def torch_loss(self, p: Sequence[Tensor], t: int) -> Tensor:
+        x = torch.cat([q.reshape(-1) for q in p])
+        return (torch.from_numpy(self.a) * (x * x - torch.cos(2 * x) + 1)).sum() / 2
+
+
 class Game(Problem):
     """x descends and y ascends on xᵀBy + (‖x‖⁴ - ‖y‖⁴)/40, with B turning a little from step to step."""
 

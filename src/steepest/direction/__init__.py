@@ -12,7 +12,7 @@ from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.nadam import NAdam
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
-from steepest.direction.squares import AdaGradSQR, AdamSQR
+from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
 
 __all__ = [
     "AMSGrad",
@@ -26,6 +26,7 @@ __all__ = [
     "BoxScaled",
     "Cautious",
     "Coupled",
+    "DiagonalHessian",
     "Direction",
     "DualAdaGrad",
     "DualAveraging",

@@ -1,4 +1,4 @@
-"""Divide by squares of gradients and not by their roots: then the scale of a coordinate of x cancels altogether."""
+"""Divide by squares of gradients and not by their roots, or by curvatures: the scale of a coordinate of x cancels."""
 
 from __future__ import annotations
 
@@ -77,3 +77,41 @@ class AdamSQR(AdaGradSQR):
         """The map."""
         v = s.v * h.decay + g * g * (1 - h.decay)
         return divided(g, v * h.unbiased, h.eps, self.root), {"v": v}
+
+
+class DiagonalHessian(Direction):
+    r"""Divide by the size of the Hessian's diagonal, averaged over the steps.
+
+    .. math:: D \leftarrow \beta D + (1-\beta)\, b\;(D \leftarrow b \text{ at } t = 1),\quad d = B^{-1} g,\quad
+              B = \operatorname{diag}\bigl(\max(|D|, \alpha)\bigr)
+
+    with b an estimate of the diagonal, as ``point.Hutchinson`` brings it.  With ``stepsize.SANIA`` it is SANIA with
+    Hutchinson's preconditioner.
+
+    Args:
+        decay: β of the average, default 0.999 (authors' code).
+        floor: α in units of f/x², default 0.1 (authors' code); above 0.
+
+    Source: Abdukhakimov, Xiang, Kamzolov, Gower & Takáč 2023, arXiv:2312.17369; equations as in the authors' code.
+
+    Note: the authors begin with the mean of 1,000 estimates, here it is the first one: average the first steps by a lower
+    ``decay``.  A floor takes the invariance to units of x away wherever it binds.
+    """
+
+    hyper = {"decay": (0.999, "[0, 1)"), "floor": (0.1, "(0, inf)")}
+    state = {"D": State()}
+    needs = frozenset({"probe of the Hessian"})
+    cite = ("abdukhakimov2023sania",)
+
+    def scalars(self, t: int, h: Scalars) -> dict[str, float]:
+        """The weight of the past, of which there is none at first."""
+        return {"past": h.decay if t > 1 else 0.0}
+
+    def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+        """g: B is positive."""
+        return g
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        D = s.D * h.past + s.probe * (1 - h.past)
+        return g / D.abs().clamp(min=h.floor), {"D": D}

@@ -4,6 +4,7 @@ from steepest.core.part import Point
 from steepest.point.accelerated import AcceleGrad, UniXGrad
 from steepest.point.average import Average
 from steepest.point.balance import BAR
+from steepest.point.curvature import Hutchinson
 from steepest.point.fisher import FSAM
 from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic
@@ -28,6 +29,7 @@ __all__ = [
     "Average",
     "ExtraGradient",
     "GradientPenalty",
+    "Hutchinson",
     "InfoSAM",
     "Lookahead",
     "Optimistic",

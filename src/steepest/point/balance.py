@@ -22,6 +22,7 @@ from steepest.core.evaluate import Evidence
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.run import Run
 from steepest.engine import shard
+from steepest.point.perturbed import prepared
 
 Pairs = Iterable[Sequence[Any]]  # of two parameters, or of their places among all parameters
 
@@ -129,11 +130,7 @@ def take_sides(run: Run, here: Evidence, pairs: list[tuple[int, int]], variant: 
         g = here.gradient(i, params[i]) if here.gradient is not None and params[i].requires_grad else params[i].grad
         if g is not None and not g.is_sparse:
             gradients[i] = shard.local(g)
-    new = [params[i] for i in gradients if "side" not in run.opt.state.get(params[i], {})]
-    if new:  # the first step, or state was put away: the driver must notice, too
-        run.opt._clear()
-    for p in new:
-        run.opt._sorter.init_state(p)
+    held = prepared(run, "side", gradients)
     pairs = [(i, j) for i, j in pairs if i in gradients and j in gradients]
     steep = lengths(params, {i: gradients[i] for pair in pairs for i in pair})
     long = lengths(params, {i: shard.local(params[i]) for i in steep}) if variant != "n" else dict.fromkeys(steep, 1.0)
@@ -141,7 +138,7 @@ def take_sides(run: Run, here: Evidence, pairs: list[tuple[int, int]], variant: 
     for i, j in pairs:
         sides[i] = side(variant, steep[i], steep[j], long[i], long[j])
         sides[j] = -sides[i]
-    entries = [shard.local(run.opt.state[params[i]]["side"]) for i in sides]
+    entries = [held[i][0] for i in sides]
     if entries:
         torch._foreach_zero_(entries)
         torch._foreach_add_(entries, list(sides.values()))

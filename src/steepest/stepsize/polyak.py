@@ -64,7 +64,8 @@ class SANIA(StepSize):
         f_star: f*, a lower bound of every mini-batch loss, default 0.
 
     Source: Abdukhakimov, Xiang, Kamzolov, Gower & Takáč 2023, arXiv:2312.17369, SANIA (quasi-Newton form, as quoted by
-    third parties and in the authors' code).
+    third parties and in the authors' code).  Preconditioners B are directions: ``AdaGradSQR``, ``AdamSQR``, and
+    ``DiagonalHessian`` with ``point.Hutchinson``.
 
     Note: 1 - √(1 - ν) is worked out as ν / (1 + √(1 - ν)), which does not cancel for small ν.
     """
