@@ -39,7 +39,7 @@ def test_card(name: str) -> None:
     claim = claims.CLAIMS[name]
     assert claim.source.key in papers(), "the paper is missing in references.bib"
     assert claim.methods
-    known = set(steepest.methods) | set(steepest.solve.__all__)
+    known = set(steepest.methods) | set(steepest.solve.__all__) | set(steepest.landscape.__all__)
     assert set(claim.methods) <= known, "a method that is not in the library"
     assert claim.bounds
     assert {b.relation for b in claim.bounds} <= set(RELATIONS)

@@ -51,18 +51,34 @@ def charted(where: point.Point, params: Any, **options: Any) -> steepest.Optimiz
                               **given)  # fmt: skip
 
 
+def moving(where: point.Point, params: Any, **options: Any) -> steepest.Optimizer:
+    """For points that move, or ask elsewhere than at x: without a search, which would ask between their questions."""
+    given: dict[str, Any] = {"lr": 0.02, "codec": "int8", **options}
+    return steepest.Optimizer(params, direction=direction.Adam(), point=where, **given)
+
+
 CASES = {f"{name} over a search": Case(f"{name} over Lion and a line search", partial(searched, where), Row({}), True,
                                        asks, asks, True, True) for name, (where, asks) in POINTS.items()}  # fmt: skip
 CASES |= {f"{name} in a chart": Case(f"{name} over Adam in a chart", partial(charted, POINTS[name][0]), Row({}), True,
                                      POINTS[name][1], POINTS[name][1]) for name in ("VaSSO", "GAM")}  # fmt: skip
 CASES["spikes under SAM"] = Case("SAM over an oracle that leaves out spikes", partial(
     searched, point.SAM(), oracle=oracle.SkipSpikes(listen=1)), Row({}), True, 2, 2, True, True)  # fmt: skip
+MOVING: dict[str, tuple[point.Point, int]] = {
+    "implicit": (point.ProximalPoint(rounds=2, damping=0.7), 3),
+    "ahead": (point.ExtraGradient(ahead=1.5), 2),
+    "reflected": (point.Reflected(), 1),
+}
+CASES |= {name: Case(f"{name} over Adam", partial(moving, where), Row({}), True, asks, asks)
+          for name, (where, asks) in MOVING.items()}  # fmt: skip
+#: the loss is the one at the reflection, and gradients at x are refused (laws of points)
+ELSEWHERE = {(law, "reflected") for law in ("a_closure_adds_to_what_is_there", "dropout_is_replayed_and_norms_count_once",
+                                            "the_loss_comes_back")}  # fmt: skip
 TABLE = [
     pytest.param(law.name, name, variant, id="-".join(filter(None, (law.name, variant, name))))
     for law in ASKED
     for variant in law.variants or ("",)
     for name, case in CASES.items()
-    if law.concerns(case) and not law.slow and variant not in BUILT_IN
+    if law.concerns(case) and not law.slow and variant not in BUILT_IN and (law.name, name) not in ELSEWHERE
 ]
 
 

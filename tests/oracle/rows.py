@@ -18,7 +18,7 @@ import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
 from steepest.optim.guarded import Guarded
-from tests.oracle import papers, papers_adagrad, papers_more, rows_bar, rows_search, rows_solve
+from tests.oracle import papers, papers_adagrad, papers_more, rows_bar, rows_games, rows_search, rows_solve
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
 
 STEPS = 24
@@ -256,7 +256,7 @@ EDGES: list[Row] = [
     Row("DAdaptSGD", papers_more.d_adapt_sgd, {"d0": 0.1}, {"d0": 0.1}, lr=1.0, on=Linear([1.0], [0.0], [2.0])),
 ]  # fmt: skip
 
-ROWS += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.ROWS]
+ROWS += [Row(**row) for rows in (rows_solve, rows_bar, rows_games) for row in rows.ROWS]
 EDGES += [Row(**row) for rows in (rows_solve, rows_bar) for row in rows.EDGES]
 from tests.oracle import rows_distance, rows_flatness  # noqa: E402 -- these need Row
 

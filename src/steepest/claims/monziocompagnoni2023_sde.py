@@ -86,7 +86,7 @@ CLAIMS = (
         sentence="The equations of USAM, DNSAM and SAM are approximations in the weak sense, with an error linear in the "
         "learning rate.",
         source=Source("monziocompagnoni2023sde", "abstract"),
-        methods=("SAM", "FGR"),
+        methods=("SharpnessSDE",),
         rows=("001-027",),
         bounds=(
             Bound("ratio_least", ">", 1.6, "error of the mean loss relative to that at half the learning rate, smallest of "

@@ -90,6 +90,11 @@ class Run:
         self.opt._closure_calls_backward = self._evaluator.calls_backward
         return shard.mean_over_ranks(value)
 
+    @property
+    def added(self) -> bool:
+        """Whether the closure added its gradient to one that was there, which belongs to the weights as they were."""
+        return self._evaluator.added
+
     def curvature(self, along: Along) -> tuple[Evidence, list[Tensor | None]]:
         """Loss and gradient here, and the Hessian's product with ``along(gradient)``; None where there is no gradient."""
         loss, product = self._evaluator.twice(along)

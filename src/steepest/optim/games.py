@@ -17,12 +17,13 @@ class ExtraSGD(Optimizer):
 
     Args:
         params: parameters or groups; a maximizing player's group has ``maximize=True``.
-        lr: default 1e-2.
+        lr: of the second half step, default 1e-2.
+        ahead: the first half step in units of the second, default 1.
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
-        super().__init__(params, lr, point=point.ExtraGradient(), **options)
+    def __init__(self, params: Any, lr: float = 1e-2, ahead: float = 1.0, **options: Any) -> None:
+        super().__init__(params, lr, point=point.ExtraGradient(ahead=ahead), **options)
 
 
 @method("games", forwards=2, backwards=2)

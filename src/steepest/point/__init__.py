@@ -7,7 +7,7 @@ from steepest.point.balance import BAR
 from steepest.point.curvature import Hutchinson
 from steepest.point.fisher import FSAM
 from steepest.point.gam import GAM
-from steepest.point.games import ExtraGradient, Optimistic
+from steepest.point.games import ExtraGradient, Optimistic, ProximalPoint, Reflected
 from steepest.point.infosam import InfoSAM
 from steepest.point.lookahead import Lookahead
 from steepest.point.model import SMB, SMBi
@@ -36,6 +36,8 @@ __all__ = [
     "Perturbed",
     "Point",
     "PreSAM",
+    "ProximalPoint",
+    "Reflected",
     "SMBi",
     "ScheduleFree",
     "UniXGrad",

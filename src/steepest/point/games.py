@@ -12,21 +12,31 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.run import Run
+from steepest.engine import shard
+from steepest.point.perturbed import away, owned, recall, remember, wide
 
 
 class ExtraGradient(Point):
     r"""Ask at the point that an ordinary step would reach, and walk from x.
 
-    .. math:: q = R_x(-\eta D(g(x))),\quad x^+ = R_x(-\eta D(g(q)))
+    .. math:: q = x + a\,(R_x(-\eta D(g(x))) - x),\quad x^+ = R_x(-\eta D(g(q)))
 
-    With the gradient as direction this is Korpelevich's method; with Adam it is ExtraAdam, whose moments are updated by
-    both gradients and whose bias correction counts both.  Two forwards and two backwards a step.
+    with a = 1 for one step size in both halves.  With the gradient as direction this is Korpelevich's method; with Adam it is
+    ExtraAdam, whose moments are updated by both gradients and whose bias correction counts both.  Two forwards and two
+    backwards a step.  Where F is negatively comonotone, ⟨F(x) - F(y), x - y⟩ ≥ -ρ‖F(x) - F(y)‖², a long first step and a
+    short second one (a > 1) arrive where two equal ones diverge.
 
-    Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, Algorithm 4 (option 1).
+    Args:
+        ahead: a, the first step in units of the second, default 1; above 1 the question may lie outside of a set that the
+            geometry projects on.
+
+    Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, Algorithm 4 (option 1); two step sizes as in Gorbunov,
+    Taylor, Horváth & Gidel 2023, arXiv:2210.13831 (EG, γ₁ = aη and γ₂ = η).
     """
 
+    hyper = {"ahead": (1.0, "(0, inf)")}
     needs = frozenset({"closure"})
-    cite = ("korpelevich1976extragradient", "gidel2019variational")
+    cite = ("korpelevich1976extragradient", "gidel2019variational", "gorbunov2023convergence")
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient a step ahead."""
@@ -35,6 +45,7 @@ class ExtraGradient(Point):
         try:
             if not run.move(here):
                 return here
+            stretch(run, x, [run.h("ahead", group) for _, group in owned(run)])
             ahead = run.evaluate()
             if not run.acceptable(ahead):
                 undo()
@@ -44,6 +55,94 @@ class ExtraGradient(Point):
             raise
         run.restore(x)
         return Evidence(here.loss, ahead.gradient)
+
+
+def stretch(run: Run, x: list[Tensor], by: list[float]) -> None:
+    """From y to x + by (y - x), with a factor for each parameter."""
+    for p, start, c in zip(run.params, x, by, strict=True):
+        if c != 1.0:
+            shard.local(p).lerp_(start, 1.0 - c)
+
+
+class ProximalPoint(Point):
+    r"""Walk along the gradient of where the walk ends, which is sought by a few rounds of a damped fixed point.
+
+    .. math:: x^+ = R_x(-\eta D(g(y_K))),\quad y_0 = x,\quad y_{k+1} = (1-\beta)\, y_k + \beta\, R_x(-\eta D(g(y_k)))
+
+    For K → ∞ it is the proximal point method, x⁺ = x - ηF(x⁺), wherever the rounds converge: undamped if ηF is a
+    contraction, and for a β small enough if I + ηF is strongly monotone, as it is for η > 2ρ under negative
+    comonotonicity.  K + 1 forwards and backwards a step; K = 1 and β = 1 is extragradient.
+
+    Args:
+        rounds: K, default 10 (ours).
+        damping: β, default 1 (no damping).
+
+    Source: Martinet 1970; Rockafellar 1976; Gorbunov, Taylor, Horváth & Gidel 2023, arXiv:2210.13831 (PP). The rounds are
+    ours: the paper's step is implicit.
+    """
+
+    hyper = {"damping": (1.0, "(0, 1]")}
+    structure = {"rounds": (10, "[1, inf)")}
+    needs = frozenset({"closure"})
+    cite = ("rockafellar1976monotone", "gorbunov2023convergence")
+    rounds: int
+
+    def ask(self, run: Run) -> Evidence:
+        """Loss here, gradient near where the step will end."""
+        here = there = run.evaluate()
+        x, beta = run.save(), [run.h("damping", group) for _, group in owned(run)]
+        y = x
+        for _ in range(self.rounds):
+            undo = run.snapshot()  # moments see a gradient in the move that counts, and only there
+            try:
+                if not run.move(there):
+                    return there
+                stretch(run, y, beta)
+                y = run.save()
+            finally:
+                undo()
+            with away(run):
+                run.restore(y)
+                there = run.evaluate()
+            if not run.acceptable(there):
+                return there
+        return Evidence(here.loss, there.gradient)
+
+
+class Reflected(Point):
+    r"""Ask where the last step would lead once more, and walk from x: one gradient, one projection.
+
+    .. math:: q = 2x - x_{-},\quad x^+ = R_x(-\eta D(g(q)))
+
+    One forward and one backward a step; the loss that is returned is the one at q.
+
+    Raises:
+        RuntimeError: in a step, if the closure adds to gradients that are there.
+
+    Source: Malitsky 2015, projected reflected gradient; Hsieh, Iutzeler, Malick & Mertikopoulos 2019, arXiv:1908.08465 (RG).
+    """
+
+    state = {"x_prev": State("x", exact=True)}
+    needs = frozenset({"closure"})
+    cite = ("malitsky2015projected", "hsieh2019convergence")
+
+    def ask(self, run: Run) -> Evidence:
+        """Loss and gradient at the reflection."""
+        with away(run) as x:
+            for p, here in zip(run.params, x, strict=True):
+                shard.local(p).add_(here - recall(run, p, "x_prev").to(here.dtype))
+            there = run.evaluate()
+        if run.added:
+            raise RuntimeError("the closure added to gradients of an earlier call, which are those at x and not at the "
+                               "reflection: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
+        run.noted = x
+        return there
+
+    def keep(self, run: Run) -> None:
+        """Where this step began."""
+        for p, x in zip(run.params, run.noted, strict=True):
+            if "x_prev" in run.opt.state.get(p, {}):
+                remember(run, p, "x_prev", wide(x))
 
 
 class Optimistic(Point):

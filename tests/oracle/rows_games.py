@@ -1,0 +1,56 @@
+"""Rows of the oracle for games: other places to ask than a step ahead, with their equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import steepest
+from steepest import point
+from tests.oracle.papers import Path, Rates
+from tests.oracle.problems import Problem, Vector
+
+
+def two_steps(f: Problem, x: Vector, etas: Rates, a: float) -> Path:
+    """arXiv:2210.13831, EG with γ₁ = a γ₂."""
+    for t, eta in enumerate(etas, 1):
+        x = x - eta * f.grad(x - a * eta * f.grad(x, t), t)
+        yield x
+
+
+def implicit(f: Problem, x: Vector, etas: Rates, K: int, beta: float = 1.0) -> Path:
+    """x⁺ = x - γF(y), with y from K rounds of a damped fixed point."""
+    for t, eta in enumerate(etas, 1):
+        y = x
+        for _ in range(K):
+            y = (1 - beta) * y + beta * (x - eta * f.grad(y, t))
+        x = x - eta * f.grad(y, t)
+        yield x
+
+
+def reflected(f: Problem, x: Vector, etas: Rates) -> Path:
+    """arXiv:1908.08465, RG without constraints."""
+    before = x
+    for t, eta in enumerate(etas, 1):
+        x, before = x - eta * f.grad(2 * x - before, t), x
+        yield x
+
+
+def proximal_point(params: Any, rounds: int = 10, damping: float = 1.0, **options: Any) -> steepest.Optimizer:
+    """The proximal point method."""
+    return steepest.Optimizer(params, point=point.ProximalPoint(rounds=rounds, damping=damping), **options)
+
+
+def reflected_gradient(params: Any, **options: Any) -> steepest.Optimizer:
+    """The reflected gradient method."""
+    return steepest.Optimizer(params, point=point.Reflected(), **options)
+
+
+ROWS: list[dict[str, Any]] = [
+    {"make": "ExtraSGD", "paper": two_steps, "hyper": {"ahead": 2.5}, "terms": {"a": 2.5}, "game": True},
+    {"make": "ExtraSGD", "paper": two_steps, "hyper": {"ahead": 0.4}, "terms": {"a": 0.4}, "lr": 0.3},
+    {"make": proximal_point, "paper": implicit, "hyper": {"rounds": 3, "damping": 0.7}, "terms": {"K": 3, "beta": 0.7},
+     "game": True},
+    {"make": proximal_point, "paper": implicit, "hyper": {"rounds": 2}, "terms": {"K": 2}, "lr": 0.3},
+    {"make": reflected_gradient, "paper": reflected, "game": True},
+    {"make": reflected_gradient, "paper": reflected, "lr": 0.3},
+]  # fmt: skip
