@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,78 @@ def test_what_is_wrong_is_said(wrong: dict[str, object], says: str) -> None:
         model_based(lambda x, _: x.sum(), vector(1.0), **given)  # type: ignore[arg-type]
 
 
-def test_an_inner_map_with_many_numbers_is_refused() -> None:
-    with pytest.raises(TypeError, match="one number"):
-        model_step(lambda x: x, vector(1.0, 2.0), 1.0)
+def test_an_inner_map_without_numbers_is_refused() -> None:
+    for answer in (1.0, torch.zeros(0)):
+        with pytest.raises(TypeError, match="numbers in a tensor"):
+            model_step(lambda x, answer=answer: answer, vector(1.0, 2.0), 1.0)  # type: ignore[misc]
+
+
+# ---- a regularizer, and many numbers ---------------------------------------------------------------------------------
+
+
+def soft(v: Tensor, tau: float) -> Tensor:
+    """Of r = 0.3 ‖x‖₁."""
+    return v.sign() * (v.abs() - 0.3 * tau).clamp(min=0)
+
+
+def pair(x: Tensor) -> Tensor:
+    """Two numbers of two, neither linear."""
+    return torch.stack([x[0] ** 2 + x[1] - 1, x[0] * x[1] - 0.5 * x[1] ** 2 + 0.2])
+
+
+@pytest.mark.parametrize("outer", OUTER)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("regularized", [False, True])
+def test_the_step_is_the_minimum_of_its_model_in_the_plane(outer: str, model: str, regularized: bool) -> None:
+    """On grids that close in on the least value; β = 12 is above the curvature."""
+    start, beta = np.array([0.9, -0.6]), 12.0
+    kinds: dict[str, Any] = {"abs": np.abs, "hinge": lambda c: np.maximum(c, 0), "square": lambda c: c * c / 2}
+    h = kinds[outer]
+    y, loss = model_step(pair, torch.from_numpy(start), beta, model, outer, 1e-13, soft if regularized else None)
+
+    def c(x: Any) -> Any:
+        return np.array([x[0] ** 2 + x[1] - 1, x[0] * x[1] - 0.5 * x[1] ** 2 + 0.2])
+
+    c0, J = c(start), np.array([[2 * start[0], 1.0], [start[1], start[0] - start[1]]])
+    slope = {"abs": np.sign(c0), "hinge": (c0 > 0) * 1.0, "square": c0}[outer]
+    assert loss == pytest.approx(float(h(c0).sum()), rel=1e-14)
+    centre, width = start, 2.0
+    for _ in range(12):
+        axes = np.linspace(-width, width, 201)
+        grid = centre[:, None, None] + np.stack(np.meshgrid(axes, axes, indexing="ij"))
+        d = grid - start[:, None, None]
+        if model == "subgradient":
+            values = np.tensordot(slope @ J, d, 1)
+        elif model == "prox-linear":
+            values = h(c0[:, None, None] + np.tensordot(J, d, 1)).sum(0)
+        else:
+            values = h(c(grid)).sum(0)
+        values = values + beta / 2 * (d * d).sum(0) + regularized * 0.3 * np.abs(grid).sum(0)
+        at = np.unravel_index(np.argmin(values), values.shape)
+        centre, width = grid[:, at[0], at[1]], width / 4
+    assert y.numpy() == pytest.approx(centre, abs=2e-6)
+
+
+def test_the_search_finds_the_closed_form() -> None:
+    """One number and r = 0, by way of the dual; and of float32 and matrices."""
+    for dtype, off in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        x = torch.tensor([[0.4, -1.0], [2.0, 0.3]], dtype=dtype)
+        for outer in OUTER:
+            plain, found = (model_step(lambda p: (p * p).sum() - 1, x, 2.0, "prox-linear", outer, prox=prox)[0]
+                            for prox in (None, lambda v, tau: v))  # fmt: skip
+            assert found.dtype is dtype and found.shape == x.shape
+            assert torch.allclose(plain, found, atol=off)
+
+
+def test_a_run_with_a_regularizer_ends_at_the_lasso() -> None:
+    """½‖Ax - b‖² + 0.3 ‖x‖₁ as one sample of thirty numbers: the conditions of its minimum, zeros to the bit."""
+    g = torch.Generator().manual_seed(0)
+    A = torch.randn(30, 8, dtype=torch.float64, generator=g) / 10
+    b = A @ vector(8.0, 0, 0, -6.0, 0, 0, 0, 0) + 0.01
+    x = model_based(
+        lambda x, _: A @ x - b, torch.zeros(8, dtype=torch.float64), [0], 150, 0.1, outer="square", prox=soft
+    ).x
+    slope = A.T @ (A @ x - b)
+    assert (x == 0).sum() >= 4
+    assert torch.allclose(slope[x != 0], -0.3 * x[x != 0].sign(), atol=1e-8)
+    assert (slope.abs() <= 0.3 + 1e-8).all()

@@ -134,7 +134,7 @@ class Reflected(Point):
             there = run.evaluate()
         if run.added:
             raise RuntimeError("the closure added to gradients of an earlier call, which are those at x and not at the "
-                               "reflection: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
+                               "reflection: let it call opt.zero_grad() and go through all micro-batches")  # fmt: skip
         run.noted = x
         return there
 

@@ -1,6 +1,7 @@
 """Stochastic model-based minimization: minimize a model of one sample's loss near where you are.
 
-The loss of a sample is h(c(x)): c smooth, h a convex function of one number.  Three models of it, from coarse to exact: a
+The loss of a sample is h(c(x)): c smooth, h a convex function of one number, or the sum of it over many.  A regularizer r
+may stand beside it, of which no more than its prox is known.  Three models of the loss, from coarse to exact: a
 tangent of the whole (the subgradient method), h of a tangent of c (prox-linear), the loss itself (proximal point).  The
 better the model, the less the length of the step matters.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from steepest.solve.linearized import Prox, linearized
 
 MODELS = ("subgradient", "prox-linear", "prox-point")
 ROUNDS = 50  # of prox-linear steps inside a proximal point
@@ -47,60 +50,82 @@ class Walk:
     losses: list[float] = field(default_factory=list)
 
 
-def tangent(inner: Callable[[Tensor], Tensor], x: Tensor) -> tuple[float, Tensor]:
-    """c(x) and its gradient."""
+def tangent(inner: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """c(x), flat, and its derivative: a row for each of its numbers."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         c = inner(x)
-        if not isinstance(c, Tensor) or c.numel() != 1:
-            raise TypeError(f"the inner map must return one number as a tensor, got {c!r}")
-        (g,) = torch.autograd.grad(c, x)
-    return float(c.detach()), g
+        if not isinstance(c, Tensor) or not c.numel():
+            raise TypeError(f"the inner map must return numbers in a tensor, got {c!r}")
+        c = c.reshape(-1)
+        rows = [torch.autograd.grad(ci, x, retain_graph=i + 1 < len(c))[0].reshape(-1) for i, ci in enumerate(c)]
+    return c.detach(), torch.stack(rows)
 
 
 def model_step(inner: Callable[[Tensor], Tensor], x: Tensor, beta: float, model: str = "prox-linear",
-               outer: str = "abs", tol: float = 1e-9) -> tuple[Tensor, float]:  # fmt: skip
-    r"""One step, :math:`\operatorname{argmin}_y\, f_x(y) + \frac{\beta}{2}\lVert y - x\rVert^2`, and the loss at x.
+               outer: str = "abs", tol: float = 1e-9, prox: Prox | None = None) -> tuple[Tensor, float]:  # fmt: skip
+    r"""One step, :math:`\operatorname{argmin}_y\, f_x(y) + r(y) + \frac{\beta}{2}\lVert y - x\rVert^2`, and h(c(x)).
 
     Args:
-        inner: c, for one sample.
+        inner: c, for one sample: one number, or many over whose h is summed.
         x: where we are.
         beta: β, one over the length of the step.
-        model: f_x is "subgradient", h(c) + h'(c)⟨∇c, y - x⟩; "prox-linear", h(c + ⟨∇c, y - x⟩); "prox-point", h(c(y)),
+        model: f_x is "subgradient", h(c) + ⟨h'(c), ∇c (y - x)⟩; "prox-linear", h(c + ∇c (y - x)); "prox-point", h(c(y)),
             found by prox-linear steps around the point found before, which works where β exceeds the curvature of h∘c.
         outer: h, "abs", "hinge" or "square".
         tol: when the proximal point stops, relative to the first move.
+        prox: of the regularizer, (v, τ) -> argmin_y r(y) + ‖y - v‖²/2τ for v of x's shape; default: no regularizer.
 
     Returns:
-        The next point, and h(c(x)).
+        The next point, and h(c(x)), without r.
 
-    Source: Davis & Drusvyatskiy 2019, arXiv:1803.06523, Algorithm 4.1 (as quoted by third parties), without r; the
-    prox-linear step of one sample is x - (c - prox_{h‖∇c‖²/β}(c)) ∇c/‖∇c‖².
+    Raises:
+        TypeError: the inner map returns no numbers.
+        RuntimeError: the step, where it has no closed form, was not found.
+
+    Source: Davis & Drusvyatskiy 2019, arXiv:1803.06523, Algorithm 4.1 (as quoted by third parties); the prox-linear step
+    of one number without r is x - (c - prox_{h‖∇c‖²/β}(c)) ∇c/‖∇c‖², others are found in their dual.
     """
     h = OUTER[outer]
-    c, g = tangent(inner, x)
-    loss, y, first = h.value(c), x, 0.0
+    c, J = tangent(inner, x)
+    loss, y, first = sum(map(h.value, c.tolist())), x, 0.0
     if model == "subgradient":
-        return x - g * (h.slope(c) / beta), loss
+        slope = torch.tensor([h.slope(v) for v in c.tolist()]).to(J)
+        y = x - ((slope / beta) @ J).view(x.shape)
+        return (y if prox is None else prox(y, 1 / beta)), loss
     for _ in range(1 if model == "prox-linear" else ROUNDS):
-        gg = float(g.double().square().sum())
-        level = c + float((g * (x - y)).double().sum())  # the tangent at y, looked at in x
-        found = x - g * ((level - h.prox(level, gg / beta)) / gg) if gg > 0 else x
+        level = c.double() + J.double() @ (x - y).double().reshape(-1)  # the tangent at y, looked at in x
+        found = (
+            closed(level, J, x, beta, h) if prox is None and len(c) == 1 else searched(level, J, x, beta, outer, prox)
+        )
         moved, y = float((found - y).norm()), found
         first = first or moved
         if moved <= tol * first or model == "prox-linear":
             break
-        c, g = tangent(inner, y)
+        c, J = tangent(inner, y)
     return y, loss
+
+
+def closed(level: Tensor, J: Tensor, x: Tensor, beta: float, h: Outer) -> Tensor:
+    """The prox-linear step of one number."""
+    c, g = float(level), J.view(x.shape)
+    gg = float(g.double().square().sum())
+    return x - g * ((c - h.prox(c, gg / beta)) / gg) if gg > 0 else x
+
+
+def searched(level: Tensor, J: Tensor, x: Tensor, beta: float, outer: str, prox: Prox | None) -> Tensor:
+    """The prox-linear step of many, or with a regularizer; in float64."""
+    flat = None if prox is None else lambda v, tau: prox(v.view(x.shape), tau).reshape(-1)
+    return linearized(level, J.double(), x.double().reshape(-1), beta, outer, flat).view(x.shape).to(x.dtype)
 
 
 def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequence[Any], steps: int,
                 beta: float | Callable[[int], float], model: str = "prox-linear", outer: str = "abs",
-                seed: int = 0) -> Walk:  # fmt: skip
-    """Minimize the mean of h(c(x; ξ)) over samples, one sample a step.
+                seed: int = 0, prox: Prox | None = None) -> Walk:  # fmt: skip
+    """Minimize the mean of h(c(x; ξ)) over samples, and r(x), one sample a step.
 
     Args:
-        inner: c(x, ξ), one number.
+        inner: c(x, ξ), one number, or many over whose h is summed.
         x: start; it is not changed.
         samples: the ξ; drawn with replacement.
         steps: how many.
@@ -108,6 +133,7 @@ def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequ
         model: "subgradient", "prox-linear" or "prox-point".
         outer: h, "abs", "hinge" or "square".
         seed: of the samples, and of the point that is drawn.
+        prox: of a regularizer r, see :func:`model_step`; default: none.
 
     Raises:
         ValueError: an unknown model or outer function, no samples, or β that is not positive.
@@ -133,6 +159,6 @@ def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequ
         if chance.random() * total <= 1 / b:
             walk.drawn, walk.drawn_at = walk.x.clone(), t
         sample = samples[chance.randrange(len(samples))]
-        walk.x, loss = model_step(lambda y, sample=sample: inner(y, sample), walk.x, b, model, outer)  # type: ignore[misc]
+        walk.x, loss = model_step(lambda y, sample=sample: inner(y, sample), walk.x, b, model, outer, prox=prox)  # type: ignore[misc]
         walk.losses.append(loss)
     return walk
