@@ -90,6 +90,14 @@ def summed(rows: list[Tensor], owners: list[Tensor]) -> float:
     return float(sums.sum())
 
 
+def like(piece: Tensor, p: Tensor) -> Tensor:
+    """A tensor laid out as p, of this process's piece of it."""
+    if not is_sharded(p):
+        return piece
+    made: Tensor = type(p).from_local(piece, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())  # type: ignore[attr-defined]
+    return made
+
+
 def processes() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

@@ -1,10 +1,12 @@
 """Oracles: how is the evidence bought?"""
 
 from steepest.core.part import Oracle
+from steepest.oracle.noise import AffineNoise
 from steepest.oracle.spikes import SkipSpikes
 from steepest.oracle.twopoint import TwoPoint
 
 __all__ = [
+    "AffineNoise",
     "Oracle",
     "SkipSpikes",
     "TwoPoint",

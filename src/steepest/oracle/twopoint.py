@@ -6,15 +6,13 @@ the weights, then, tensor by tensor, as the gradient.
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Oracle
 from steepest.core.run import Run
-from steepest.engine import shard
+from steepest.oracle.draws import normal, seed_of
 
 
 class TwoPoint(Oracle):
@@ -49,7 +47,7 @@ class TwoPoint(Oracle):
         first = run.draws
         run.draws += self.directions
         x, away = (run.save() if self.exact else None), (0, 0.0)
-        seeds = [_seed(self.seed, run.t, first + j) for j in range(self.directions)]
+        seeds = [seed_of(self.seed, run.t, first + j) for j in range(self.directions)]
         try:
             for seed in seeds:
                 self._shift(run, seed, radius)
@@ -69,23 +67,11 @@ class TwoPoint(Oracle):
                 self._shift(run, away[0], -away[1])
 
         def gradient(index: int, p: Tensor) -> Tensor:
-            parts = [slope * _normal(seed, index, p) for slope, seed in zip(slopes, seeds, strict=True)]
+            parts = [slope * normal(seed, index, p) for slope, seed in zip(slopes, seeds, strict=True)]
             return torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
 
         return Evidence(torch.tensor(sum(losses) / len(losses), dtype=torch.float64), gradient)
 
     @staticmethod
     def _shift(run: Run, seed: int, by: float) -> None:
-        run.shift(by * _normal(seed, i, p) if p.requires_grad else None for i, p in enumerate(run.params))
-
-
-def _seed(*numbers: int) -> int:
-    """A 56-bit seed from several numbers, the same on every machine."""
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=7).digest(), "little")
-
-
-def _normal(seed: int, index: int, p: Tensor) -> Tensor:
-    """This process's part of a standard normal tensor of p's shape, the same whenever it is drawn."""
-    generator = torch.Generator(p.device).manual_seed(_seed(seed, index))
-    dtype = torch.float64 if p.dtype is torch.float64 else torch.float32
-    return shard.part_of(torch.randn(p.shape, generator=generator, device=p.device, dtype=dtype), p)
+        run.shift(by * normal(seed, i, p) if p.requires_grad else None for i, p in enumerate(run.params))

@@ -77,10 +77,7 @@ def instead(run: Run, last: Evidence, loss: Any, g: Parts) -> Evidence:
         return Evidence(loss, lambda i, _: signed[i])  # type: ignore[arg-type, return-value]
     for p, gi in zip(run.params, signed, strict=True):
         if gi is not None and p.grad is not None:
-            own = gi.to(p.grad.dtype)  # a new tensor: what backward delivered may be somebody's
-            if shard.is_sharded(p):
-                own = type(p).from_local(own, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())  # type: ignore[attr-defined]
-            p.grad = own
+            p.grad = shard.like(gi.to(p.grad.dtype), p)  # a new tensor: what backward delivered may be somebody's
     return Evidence(loss)
 
 
