@@ -1,13 +1,17 @@
-"""Rows of the oracle for games: other places to ask than a step ahead, with their equations."""
+"""Rows of the oracle for games and noise: other places to ask than a step ahead, and worse answers, with their equations."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
+
 import steepest
-from steepest import point
+from steepest import oracle, point
+from steepest.oracle.draws import normal, seed_of
 from tests.oracle.papers import Path, Rates
-from tests.oracle.problems import Problem, Vector
+from tests.oracle.problems import Problem, Vector, join
 
 
 def two_steps(f: Problem, x: Vector, etas: Rates, a: float) -> Path:
@@ -35,6 +39,23 @@ def reflected(f: Problem, x: Vector, etas: Rates) -> Path:
         yield x
 
 
+def affine_noise(f: Problem, x: Vector, etas: Rates, s0: float, s1: float) -> Path:
+    """arXiv:2302.08783: variance s₀² + s₁²‖g‖² in all; random numbers are taken from where the library has them."""
+    for t, eta in enumerate(etas, 1):
+        g = f.grad(x, t)
+        z = [
+            join([normal(seed_of(7, t, 0, k), i, torch.from_numpy(p)).numpy() for i, p in enumerate(f.start)])
+            for k in (0, 1)
+        ]
+        x = x - eta * (g + (s0 * z[0] + s1 * np.sqrt(g @ g) * z[1]) / np.sqrt(g.size))
+        yield x
+
+
+def noisy(params: Any, **options: Any) -> steepest.Optimizer:
+    """Plain descent on a noisy oracle."""
+    return steepest.Optimizer(params, oracle=oracle.AffineNoise(additive=0.3, relative=0.6, seed=7), **options)
+
+
 def proximal_point(params: Any, rounds: int = 10, damping: float = 1.0, **options: Any) -> steepest.Optimizer:
     """The proximal point method."""
     return steepest.Optimizer(params, point=point.ProximalPoint(rounds=rounds, damping=damping), **options)
@@ -53,4 +74,5 @@ ROWS: list[dict[str, Any]] = [
     {"make": proximal_point, "paper": implicit, "hyper": {"rounds": 2}, "terms": {"K": 2}, "lr": 0.3},
     {"make": reflected_gradient, "paper": reflected, "game": True},
     {"make": reflected_gradient, "paper": reflected, "lr": 0.3},
+    {"make": noisy, "paper": affine_noise, "terms": {"s0": 0.3, "s1": 0.6}},
 ]  # fmt: skip
