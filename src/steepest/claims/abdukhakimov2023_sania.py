@@ -70,7 +70,7 @@ def scale_free(name: str, method: str, sums: str, note: str) -> Claim:
         sentence=f"With Polyak's step and {sums} of squares as preconditioner the path does not depend on the scale of the "
         "columns.",
         source=Source("abdukhakimov2023sania", "abstract and the section on scale invariance"),
-        methods=("AdaGradSQR", "AdamSQR"),
+        methods=(method,),
         rows=("001-081",),
         bounds=(
             Bound(

@@ -100,7 +100,7 @@ CLAIMS = (
         sentence="Prox-linear and proximal point steps work on a range of step lengths at least ten times as wide as "
         "subgradient steps.",
         source=Source("davis2019modelbased", "the numerical experiments (as quoted by third parties)"),
-        methods=("SPS",),
+        methods=("model_based",),
         rows=("001-009",),
         bounds=(
             Bound(

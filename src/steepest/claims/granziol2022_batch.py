@@ -268,26 +268,8 @@ CLAIMS = (
         "rows; by how much it is above, and how that falls, is what is measured. In a first run with twenty batches of each "
         "size, drawn at random, the mean at 512 rows was 1 % below all rows by chance, and the claim was not held.",
     ),
-    Claim(
-        name="batch-largest-lr",
-        sentence="While the batch is small the largest learning rate grows linearly with it for SGD, and like its square root "
-        "for Adam.",
-        source=Source("granziol2022learning", "abstract"),
-        methods=("SGD", "Adam"),
-        rows=("001-124", "002-16"),
-        bounds=(
-            Bound("SGD", "≥", 0.6, "slope for SGD, logarithms, median of seeds"),
-            Bound("SGD", "≤", 1.2, "slope for SGD"),
-            Bound("Adam", "≥", 0.25, "slope for Adam, logarithms, median of seeds"),
-            Bound("Adam", "≤", 0.75, "slope for Adam"),
-        ),
-        experiment=limits,
-        control="every batch has all rows, whatever its size is said to be",
-        seeds=3,
-        minutes=3.0,
-        untested="The best learning rate, which is not the largest; convolutional nets on CIFAR-100 and ImageNet.",
-        note="Divergence is a mean loss over the last quarter of 100 steps above that of the start.",
-    ),
+    grows("batch-largest-lr", "SGD", "linearly with it", (0.6, 1.2)),
+    grows("batch-largest-lr-adam", "Adam", "like its square root", (0.25, 0.75)),
     Claim(
         name="batch-largest-lr-saturates",
         sentence="The largest learning rate of SGD goes with one over λ(1 + B*/B): linear in small batches, constant in large.",

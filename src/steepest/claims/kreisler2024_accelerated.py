@@ -181,13 +181,9 @@ def accelerates(name: str, method: str, paper: str, number: str) -> Claim:
         sentence=f"{paper} reaches the accelerated rate on smooth convex functions without a step size, from any small first "
         "movement.",
         source=Source("kreisler2024accelerated", "Theorem 5 and the noiseless experiments"),
-        methods=("UDoG", "ADoG"),
+        methods=(method,),
         rows=("001-004",),
-        bounds=(
-            Bound("udog_worst", "≤", 0.01, "U-DoG's distance to the least value relative to averaged DoG's at equal numbers of "
-                  "gradients, worst seed and first movement"),
-            Bound("adog_worst", "≤", 0.01, "the same for A-DoG"),
-        ),
+        bounds=(Bound(number, "≤", -1.8, "slope of log(f - f*) in log(gradients), worst first movement"),),
         experiment=noiseless,
         control=CONTROL,
         seeds=1,
