@@ -319,7 +319,7 @@ def test_what_others_keep_in_the_state_survives(name: str) -> None:
     new.load_state_dict(opt.state_dict())
     assert torch.equal(new.state[q]["slow"], torch.arange(3))
     assert new.state[q]["slow"] is not opt.state[p]["slow"]
-    everything = new.state
+    everything = dict(new.state)
     assert everything["epoch"] == 3
     q.grad = torch.ones(3)
     new.step()
