@@ -295,7 +295,7 @@ def mutated(rng: random.Random, saved: Saved, case: Case) -> str:
     for name in names:
         try:
             MUTATIONS[name](rng, saved, case)
-        except (KeyError, IndexError, AttributeError, TypeError):
+        except (KeyError, IndexError, AttributeError, TypeError, RuntimeError):
             continue  # the first has left nothing to damage
     return " + ".join(names)
 

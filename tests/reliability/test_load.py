@@ -230,6 +230,23 @@ def test_another_method_is_refused(name: str, theirs: str) -> None:
     assert kept(opt) == before
 
 
+@pytest.mark.parametrize(
+    "pair", ["RAdam Adam", "NAdam Adam", "Adam NAdam", "NAdam AdamW", "RAdam NAdam", "RAdam AMSGrad"]
+)
+def test_torchs_methods_with_the_same_state_are_told_apart(pair: str) -> None:
+    """By the numbers and choices that their groups have."""
+    theirs, ours = pair.split()
+    x = nn.Parameter(torch.ones(3))
+    other = getattr(torch.optim, theirs)([x])
+    x.grad = torch.ones(3)
+    other.step()
+    opt = grown(steepest.methods[ours].make, (3,))
+    before = kept(opt)
+    with pytest.raises(ValueError, match=r"another method|was made with"):
+        opt.load_state_dict(other.state_dict())
+    assert kept(opt) == before
+
+
 def test_hooks_answer_first_and_last() -> None:
     """torch's recipe: a pre-hook puts the state into the order of names; what a post-hook does stays."""
     a, b = nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(3))
@@ -319,8 +336,8 @@ def test_what_others_keep_in_the_state_survives(name: str) -> None:
     new.load_state_dict(opt.state_dict())
     assert torch.equal(new.state[q]["slow"], torch.arange(3))
     assert new.state[q]["slow"] is not opt.state[p]["slow"]
-    everything = dict(new.state)
-    assert everything["epoch"] == 3
+    loaded: dict[Any, Any] = new.state
+    assert loaded["epoch"] == 3
     q.grad = torch.ones(3)
     new.step()
 

@@ -28,6 +28,9 @@ from steepest.core.stored import compute, coordinates, count, fault_of, number, 
 from steepest.engine import codec, shard
 from steepest.engine.layout import alike, flat, like_storage
 
+#: choices in torch's groups that say how a step is carried out, or that not every version saves
+HOW = ("foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay")
+
 if TYPE_CHECKING:
     from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
@@ -61,7 +64,7 @@ def export(opt: Optimizer) -> dict[str, Any]:
     extra: dict[str, Any] = dict(opt.torch_group or {})
     extra |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in extra}
     groups: list[dict[str, Any]] = []
-    state: dict[Any, Any] = {}
+    state: dict[Any, Any] = {key: value for key, value in opt.state.items() if not isinstance(key, Tensor)}
     for group in opt.param_groups:
         own = {n: plain(v) for n, v in group.items() if n != "params"}
         groups.append({**extra, **own, "params": [places[id(p)] for p in group["params"]]})
@@ -69,7 +72,6 @@ def export(opt: Optimizer) -> dict[str, Any]:
             if p in opt.state:
                 entry = {names.get(n, n): plain(v) for n, v in opt.state[p].items()}
                 state[places[id(p)]] = opt.to_torch(entry, group)
-    state |= {key: value for key, value in opt.state.items() if not isinstance(key, Tensor)}
     saved: dict[str, Any] = {"state": state, "param_groups": groups, "counters": opt.counters.as_dict()}
     if (weights := fingerprint(opt)) is not None:
         saved["weights"] = weights
@@ -219,10 +221,11 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
                       (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
     names = {theirs: ours for ours, theirs in _names(opt).items()}
-    numbers = [n for n in opt.defaults if n == "betas" or n in opt._intervals]
-    numbers += [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
-    strange = sorted({n for g in saved["param_groups"] for n in numbers if n not in g})
+    strange = sorted({n for g in saved["param_groups"] for n in _asked_of(opt, g) if n not in g})
     state = fresh(opt)
+    if strange and saved["state"] and opt.torch_group is not None and any("t" not in g for g in saved["param_groups"]):
+        raise ValueError(f"the checkpoint has no {strange} in its groups, as torch's {type(opt).__name__} has: it was "
+                         "saved by another method")  # fmt: skip
     for key, given in saved["state"].items():
         if key not in params:
             state[key] = copy.deepcopy(given)
@@ -233,6 +236,14 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
         if entry:
             state[params[key]].update(_entry(opt, key, params[key], entry, strange))
     return state
+
+
+def _asked_of(opt: Optimizer, group: Mapping[str, Any]) -> list[str]:
+    """The numbers and choices that this method has in its groups, and others may not have."""
+    names = [n for n in opt.defaults if n == "betas" or n in opt._intervals]
+    if "t" in group:  # ours; a flattened checkpoint leaves out what only torch's groups have
+        return names + [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
+    return names + [n for n in opt.torch_group or {} if n not in HOW]
 
 
 def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str]) -> dict[str, Any]:
