@@ -85,6 +85,48 @@ def another_model_is_refused(case: Case) -> None:
     same(frozen(opt), kept)
 
 
+@law("float32", "int8")
+def damage_is_refused_whole(case: Case, codec: str) -> None:
+    """A tensor of another length, a step that is none or a learning rate that is NaN: one sentence, and nothing changed."""
+    world, opt = start(case, codec=codec)
+    walk(case, world, opt, 2)
+    saved = through_file(opt.state_dict())
+    damaged = [{**saved, "param_groups": [{**g, "lr": float("nan")} for g in saved["param_groups"]]}]
+    for index, entry in saved["state"].items():
+        for name, value in entry.items():
+            own = name in ("step", "mu_product")  # torch's product of NAdam's momenta is not read
+            other: Any = torch.zeros(value.numel() + 1) if isinstance(value, Tensor) and not own else value
+            other = 0.5 if name == "step" else other
+            if other is not value:
+                damaged.append({**saved, "state": {**saved["state"], index: {**entry, name: other}}})
+    walk(case, world, opt, range(2, 4))
+    kept = frozen(opt)
+    for one in damaged:
+        try:
+            opt.load_state_dict(one)
+        except ValueError as error:
+            assert "\n" not in str(error)
+        else:
+            raise AssertionError("a damaged checkpoint was taken")
+        same(frozen(opt), kept)
+
+
+@law(concerns=one_gradient)
+def what_others_keep_survives(case: Case) -> None:
+    """A wrapper's tensors beside the method's own, and keys that are no parameters."""
+    world, opt = start(case)
+    walk(case, world, opt, 2)
+    p = world.params()[0]
+    everything: dict[Any, Any] = opt.state
+    opt.state[p]["of a wrapper"], everything["epoch"] = torch.arange(3), 3
+    again = World()
+    other = case(again.params())
+    other.load_state_dict(through_file(opt.state_dict()))
+    same(other.state[again.params()[0]].get("of a wrapper"), torch.arange(3))
+    same(frozen(other), frozen(opt))
+    walk(case, again, other, range(2, 4))
+
+
 @law("deepcopy", "pickle")
 def copies_go_on_alone(case: Case, how: str) -> None:
     """A copy made in mid-run goes on to the bit, and neither disturbs the other."""

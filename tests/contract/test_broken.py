@@ -37,6 +37,8 @@ BROKEN: dict[str, tuple[Callable[..., Any], str]] = {
     "a_run_can_be_rewound": (T.HidesState, ""),
     "another_codec_reads_it": (T.Picky, "int8"),
     "another_model_is_refused": (T.TakesAnything, ""),
+    "damage_is_refused_whole": (T.TakesAnything, "float32"),
+    "what_others_keep_survives": (T.TakesAnything, ""),
     "copies_go_on_alone": (T.HidesState, "deepcopy"),
     "a_group_can_be_added": (S.KnowsItsFirst, ""),
     "hooks_are_called": (S.HooksTwice, ""),
