@@ -50,6 +50,21 @@ def test_a_step_that_rounds_away_teaches_nothing(make: Callable[[], S.LineSearch
     assert min(trapped[:2] + trapped[3:]) > 0.01 * min(free)
 
 
+@pytest.mark.parametrize("growth", [1, 500])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_does_not_shorten_the_steps_that_are_remembered(dtype: torch.dtype, growth: int) -> None:
+    """At the minimum every loss is the same to rounding; a step that was good on the way there still is."""
+    x = nn.Parameter(torch.linspace(1, 2, 20, dtype=dtype))
+    curvature = torch.logspace(0, -1, 20, dtype=dtype)
+    opt = steepest.Optimizer([x], step_size=S.SLS(shrink=0.5, batches_per_epoch=growth))
+    remembered = []
+    for _ in range(400):
+        opt.step(lambda: 5 + (curvature * x * x).sum() / 2)
+        remembered.append(opt.param_groups[0]["eta_prev"])
+    assert float(x.detach().norm()) < 1e-3
+    assert min(remembered) > 0.4
+
+
 @pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
 def test_the_number_of_backtracks_is_told(make: Callable[[], S.LineSearch]) -> None:
     """One forward for the loss, one for the step that is accepted, and one for each that was not."""

@@ -166,7 +166,7 @@ def relative(f: Problem, x: Vector, etas: Rates, lam: float) -> Path:
         yield x
 
 
-def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0.08, averages: bool = False) -> Path:
+def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0.2, averages: bool = False) -> Path:
     """Gradients at y, between the walking point z and the average; the step from what gradients say."""
     z = y = mean = x
     m = v = 0 * x
@@ -178,7 +178,7 @@ def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0
         kappa = min(2.0, max(0.375, kappa * math.exp(0.05 * np.sign(dot(g, y)))))
         slope = dot(g, m / (np.sqrt(v) + 1e-8))
         if slope != 0:
-            c = dot(g, m) / math.sqrt(dot(g, g) * dot(m, m))
+            c = dot(g, m) / math.sqrt(dot(g, g) * dot(m * (g != 0), m))
             cs += 1
             c_mean = c_mean + (c - c_mean) / cs if cs <= 5 else 0.8 * c_mean + 0.2 * c
             c_most = max(c_most, c_mean) if cs >= 5 else 0.0
@@ -198,7 +198,7 @@ def auto(f: Problem, x: Vector, etas: Rates, usual: float = 0.06, lam: float = 0
         m, v = 0.5 * m + 0.5 * g, 0.95 * v + 0.05 * g**2
         d = caution(f, m / (1 - 0.5**t) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8), g, "mean")
         s = join([np.full(q.shape, max(math.sqrt(float((q * q).mean())), 0.01) ** 0.5) for q in f.parts(y)])
-        z = z - lr * eta * s * (d + asked * lam / (1 - 0.6) * y)
+        z = z - lr * eta * s * (d + asked * lam * y)
         mean = mean + 3 / (t + 2) * (z - mean)
         y = 0.4 * z + 0.6 * mean
         yield mean if averages else y

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import steepest
+from steepest.claims import lavington2023_sso
 from steepest.solve import SSO
 from steepest.solve.targets import Surrogate
 from tests.laws.common import few
@@ -263,3 +264,30 @@ def test_what_the_model_and_the_loss_must_answer() -> None:
         SSO(nn.LSTM(4, 3).double(), half_square).step(x, y)
     with pytest.raises(ValueError, match="at least one batch"):
         SSO(net(0), half_square).run([], 3)
+
+
+def test_each_surrogate_is_searched_anew() -> None:
+    """A step that rounding made tiny near the minimum of one surrogate says nothing about the next."""
+    (X, y), ends = data(3, 20, 1), []
+    for left in (None, 7e-12):
+        model = net(0, columns=1)
+        sso = SSO(model, logistic, eta=4.0, m=5)
+        for _ in range(3):
+            sso.step(X, y)
+            for group in sso.inner.param_groups:
+                group["eta_prev"] = left or group["eta_prev"]
+        ends.append(weights(model))
+    assert torch.equal(*ends)
+
+
+@pytest.mark.slow
+def test_float32_goes_where_float64_does() -> None:
+    """To three digits, where searches that went on from rounded steps stood still at 0.2324."""
+    ends = []
+    for dtype in (torch.float32, torch.float64):
+        x, y = (t.to(dtype) for t in lavington2023_sso.data("logistic", 0, 200))
+        model = lavington2023_sso.model("logistic", 0).to(dtype)
+        sso = SSO(model, lavington2023_sso.logistic, eta=4.0, m=400)
+        ends.append([sso.step(x, y) for _ in range(40)][-1])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+    assert ends[0] < 0.2305

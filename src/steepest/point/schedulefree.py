@@ -30,7 +30,7 @@ class ScheduleFree(Average):
 
     Args:
         gamma: γ, an integer, default 0 as in the paper.
-        power: r, an integer, default 2 (paper); 0 weighs points by their age alone.
+        power: r, an integer, default 2 (paper); 0 weighs points by their age alone, and leaves Adam's correction out of η.
         pull: β, how far from the walking point towards the average, default 0.9 (paper); 0 is
             :class:`steepest.point.Average`.
 
@@ -69,7 +69,7 @@ class ScheduleFree(Average):
 
     def pace(self, eta: Tensor, h: Scalars) -> Tensor:
         """Decay and prox go with that part."""
-        return eta * ((1 - h.pull) / getattr(h, "c2", 1.0))
+        return eta * ((1 - h.pull) / (getattr(h, "c2", 1.0) if self.power else 1.0))
 
     def share(self, t: int, eta: float, state: dict[str, Any]) -> float:
         """c at a parameter's step t; ``weighed`` is the sum of weights so far, with the last binomial coefficient as 1."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.core.optimizer import Optimizer
-from steepest.core.part import check_number
+from steepest.core.part import LineSearch, check_number
 from steepest.core.replay import random_state, set_random_state
 from steepest.solve.result import Result
 from steepest.stepsize import SLS
@@ -31,7 +31,7 @@ RULES: dict[str, Callable[[int, float], float]] = {
 
 
 def armijo(params: Iterable[Tensor]) -> Optimizer:
-    """Gradient descent with a monotone line search, which starts from twice its last step and halves it."""
+    """Gradient descent with a monotone line search, which halves its step and starts from twice the last one."""
     step = SLS(c=0.1, shrink=0.5, growth=2.0, eta_max=1e3, batches_per_epoch=1)
     return Optimizer(params, step_size=step)
 
@@ -65,7 +65,7 @@ class SSO:
 
     Note: the authors' code takes ‖f(θ) - z‖² without the ½ and divides the linear term by n once more, which are factors
     of its η.  Their line search (c = 0.1 and growth 2 as here) begins anew for each surrogate and shortens by 0.9, which takes
-    many more forwards; here it goes on from its last step.
+    many more forwards; here by 0.5.
     Dropout is drawn once a step, and batch normalisation counts once.
 
     Example:
@@ -104,6 +104,9 @@ class SSO:
             RuntimeError: loss or gradient are not finite; nothing was changed.
         """
         surrogate = Surrogate(self, inputs, rest)
+        if isinstance(self.inner, Optimizer) and isinstance(self.inner.step_size, LineSearch):  # it is another function
+            for group in self.inner.param_groups:
+                group.update({n: start for n, start in self.inner.step_size.memory.items() if n in group})
         for _ in range(self.m):
             if isinstance(self.inner, Optimizer):
                 before = self.inner.counters.backwards

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import SimpleNamespace
 
+import torch
 from torch import Tensor
 
 from steepest.core.part import LineSearch, Scalars
@@ -29,15 +30,22 @@ class Armijo(LineSearch):
 
     @staticmethod
     def backtrack(run: Run, start: float, shrink: float, reference: float, fall: float, memory: dict[str, float],
-                  h: Scalars) -> float:  # fmt: skip
-        """The first η of start, start·shrink, ... with f(x - η d) ≤ reference - c η ⟨g, d⟩, or 0 if there is none."""
+                  h: Scalars) -> tuple[float, bool]:  # fmt: skip
+        """The first η of start, start·shrink, ... with f(x - η d) ≤ reference - c η ⟨g, d⟩, or 0 if there is none.
+
+        Where η ⟨g, d⟩ is less than the loss's rounding that test says nothing: there an η passes that does not raise the loss
+        by more than its rounding; True then.
+        """
+        loss = run.evidence.loss
+        rounding = abs(reference) * (torch.finfo(loss.dtype).eps if isinstance(loss, Tensor) else 0.0)
         eta, memory["shortened"] = start, 0.0
         while eta >= LEAST * start and memory["shortened"] < MOST:
-            if run.trial(eta) <= reference - h.c * eta * fall:
-                return eta
+            blind = eta * fall < rounding
+            if run.trial(eta) <= reference + (rounding if blind else -h.c * eta * fall):
+                return eta, blind
             eta *= shrink
             memory["shortened"] += 1
-        return 0.0
+        return 0.0, False
 
 
 class SLS(Armijo):
@@ -58,7 +66,8 @@ class SLS(Armijo):
     Source: Vaswani et al. 2019, arXiv:1905.09997, Algorithms 1 and 2.
 
     Note: a search that fails (100 trials, or a millionth of the first) leaves the weights and starts from eta_max next
-    time; the authors' code takes 1e-6 and goes on from 0.9¹⁰⁰ of its step.
+    time; the authors' code takes 1e-6 and goes on from 0.9¹⁰⁰ of its step.  A step that passes by rounding of the loss
+    is not remembered, so that rounding cannot make steps shorter and shorter.
     """
 
     hyper = {"c": (0.1, "(0, 1)"), "shrink": (0.9, "(0, 1)"), "growth": (2.0, "[1, inf)"), "eta_max": (1.0, "(0, inf)")}
@@ -76,8 +85,9 @@ class SLS(Armijo):
         last = memory["eta_prev"]
         grown = {"grow": last * h.growth ** (1 / self.batches_per_epoch), "keep": last, "max": h.eta_max}[self.reset]
         start = min(grown, h.eta_max) if last > 0 else h.eta_max
-        memory["eta_prev"] = self.backtrack(run, start, h.shrink, loss, fall, memory, h)
-        return memory["eta_prev"]
+        eta, blind = self.backtrack(run, start, h.shrink, loss, fall, memory, h)
+        memory["eta_prev"] = last if blind else eta
+        return eta
 
 
 class PoNoS(Armijo):
@@ -131,7 +141,7 @@ class PoNoS(Armijo):
         if fall <= 0 or slope <= 0 or gap <= 0:
             return 0.0
         start = min(gap / (h.c_p * slope) * h.delta ** memory["backtracks"], h.eta_max)
-        eta = self.backtrack(run, start, h.delta, reference, fall, memory, h)
+        eta, _ = self.backtrack(run, start, h.delta, reference, fall, memory, h)
         if eta > 0:
             memory["backtracks"] = max(memory["backtracks"] + memory["shortened"] - h.forget, 0.0)
         return eta
