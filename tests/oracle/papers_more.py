@@ -221,7 +221,7 @@ def d_adapt_adam(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float 
 
 
 def schedule_free(f: Problem, x: Vector, etas: Rates, beta: float = 0.9, b2: float | None = None, eps: float = 0.0,
-                  lam: float = 0.0, power: int = 2) -> Path:  # fmt: skip
+                  lam: float = 0.0, power: int = 2, age: int = 0) -> Path:  # fmt: skip
     """arXiv:2405.15682, equations 3 to 5; with ``b2`` Algorithm 1, ε beside the corrected root.  Yields the average."""
     y = z = x
     v, total = 0 * x, 0.0
@@ -233,8 +233,9 @@ def schedule_free(f: Problem, x: Vector, etas: Rates, beta: float = 0.9, b2: flo
         else:
             gamma, d = eta, g
         z = z - gamma * d - gamma * lam * y
-        total += gamma**power
-        c = gamma**power / total
+        weight = math.comb(t + age - 1, age) * gamma**power
+        total += weight
+        c = weight / total
         x = (1 - c) * x + c * z
         y = (1 - beta) * z + beta * x
         yield x

@@ -110,9 +110,9 @@ def sam_on_losses(params: Any, **options: Any) -> steepest.Optimizer:
     return steepest.Optimizer(params, point=point.SAM(rho=0.3), oracle=oracle.TwoPoint(radius=0.25), **options)
 
 
-def schedule_free(params: Any, power: int = 2, **options: Any) -> steepest.Optimizer:
+def schedule_free(params: Any, power: int = 2, gamma: int = 0, **options: Any) -> steepest.Optimizer:
     """Schedule-free SGD with decoupled decay."""
-    at = point.ScheduleFree(pull=0.7, power=power)
+    at = point.ScheduleFree(pull=0.7, power=power, gamma=gamma)
     return steepest.Optimizer(params, point=at, geometry=geometry.Decay(weight_decay=0.3), **options)
 
 
@@ -216,6 +216,9 @@ ROWS: list[Row] = [
         {**B, "d0": 1e-2, "lam": 0.1}, lr=1.0),
     Row(schedule_free, papers_more.schedule_free, {}, {"beta": 0.7, "lam": 0.3}, returned=True),
     Row(schedule_free, papers_more.schedule_free, {"power": 0}, {"beta": 0.7, "lam": 0.3, "power": 0}, returned=True),
+    Row(schedule_free, papers_more.schedule_free, {"gamma": 2}, {"beta": 0.7, "lam": 0.3, "age": 2}, returned=True),
+    Row(schedule_free, papers_more.schedule_free, {"power": 0, "gamma": 3},
+        {"beta": 0.7, "lam": 0.3, "power": 0, "age": 3}, returned=True),
     Row(schedule_free_adamw, papers_more.schedule_free, {}, {"beta": 0.7, "b2": 0.9, "eps": 0.01, "lam": 0.3},
         returned=True),
 ]  # fmt: skip

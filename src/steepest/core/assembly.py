@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -47,6 +48,8 @@ RUN = {"capturable": "its steps cannot be captured in CUDA graphs, so leave it o
        "differentiable": "autograd does not go through its steps, so leave it out",
        "decoupled_weight_decay": "decay is decoupled by geometry=steepest.geometry.Decay(), as in steepest.AdamW, and else "
                                  "a part of the gradient, as in steepest.Adam"}  # fmt: skip
+#: steps in which a 16-bit weight must have moved once
+STILL = 100
 _OWN = ("lr", "betas", "maximize", "t", "params")
 
 
@@ -237,6 +240,22 @@ class Assembly(torch.optim.Optimizer):
         lines = [f"  {name}: {part!r}" for name, part in chosen.items() if type(part) is not SEAMS[name]]
         sizes = ", ".join(f"{len(g['params'])} tensors at lr={float(g['lr']):g}" for g in self.param_groups)
         return "\n".join([f"{type(self).__name__} ({sizes})", *lines])
+
+    def _counted(self) -> None:
+        """One more step; after some of them weights that a step size found by itself has not moved are told."""
+        self.counters.steps += 1
+        if self.counters.steps not in (1, STILL) or type(self.step_size) is StepSize:
+            return
+        short = [p for group in self.param_groups if group["lr"] > 0 for p in group["params"] if p.element_size() == 2]
+        bits = [int(shard.local(p).detach().contiguous().view(torch.int16).sum()) for p in short]
+        wanted = any(p.grad is not None and bool(shard.local(p.grad).any()) for p in short)
+        if self.counters.steps == 1:
+            self._bits = bits
+        elif wanted and bits == self.__dict__.pop("_bits", None):
+            longer = " or ".join(f"a larger {n}" for n in ("reps_rel", "d0") if n in self.defaults)
+            warnings.warn(f"{type(self).__name__} has not moved a 16-bit weight in {STILL} steps: its steps are below "
+                          f"the spacing of {short[0].dtype}. Keep the weights in float32 and compute in 16 bits under "
+                          f"autocast{', or begin with ' + longer if longer else ''}", stacklevel=5)  # fmt: skip
 
     # ---- hyper-parameters ----------------------------------------------------------------------------------------
 

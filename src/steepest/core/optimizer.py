@@ -169,7 +169,7 @@ class Optimizer(Assembly):
         elif evidence.moved or self._move(run, evidence):
             self.point.keep(run)
             self.oracle.keep(run)
-        self.counters.steps += 1
+        self._counted()
         return evidence.loss
 
     def _make_state(self) -> None:

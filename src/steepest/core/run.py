@@ -6,6 +6,7 @@ put back exactly from a copy, also when the closure raises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -145,12 +146,16 @@ class Run:
 
     def dot(self, a: Iterable[Tensor | None], b: Iterable[Tensor | None]) -> float:
         """The inner product of two lists of local tensors over all parameters and shards, in float64."""
-        rows, owners = [], []
+        a, b, rows, owners = list(a), list(b), [], []
         for p, u, v in zip(self.params, a, b, strict=True):
             if u is not None and v is not None:
                 rows.append((u.double() * v.double()).sum() if u.dtype is torch.float64 else _dot32(u, v))
                 owners.append(p)
-        return shard.summed(rows, owners)
+        found = shard.summed(rows, owners)
+        if 1e-30 < abs(found) < math.inf:
+            return found
+        pairs = [(u, v) for u, v in zip(a, b, strict=True) if u is not None and v is not None]  # squares left float32
+        return shard.summed([(u.double() * v.double()).sum() for u, v in pairs], owners)
 
     def move(self, evidence: Evidence) -> bool:
         """One whole move with this evidence: direction, step size, geometry, new state; False if it was left out."""

@@ -41,9 +41,10 @@ class Mars(Around):
         return {"boost": 0.0 if t == 1 else h.gamma * h.beta1 / (1 - h.beta1)}
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
-        """The map, with one sum over the tensor."""
+        """The map, with two sums over the tensor."""
         c = g + (g - s.g_prev) * h.boost
         if self.clip:
-            c = c / torch.clamp(torch.sqrt(total(c * c)), min=1.0)
+            scale = torch.clamp(total(c.abs()), min=1.0)  # squares of the whole may overflow
+            c = c / torch.clamp(scale * torch.sqrt(total((c / scale) * (c / scale))), min=1.0)
         d, new = self.ask_inner(c, x, s, h)
         return d, new | {"g_prev": g}

@@ -76,9 +76,8 @@ class ScheduleFree(Average):
         if not self.power:
             return (1 + self.gamma) / (t + self.gamma)
         weight = eta**self.power
-        if "weighed" not in state:  # the first step, or saved before there were weights: η was as it is now
-            state["weighed"] = weight * (t - 1 + self.gamma) / (1 + self.gamma) if t > 1 else 0.0
-        state["weighed"] = weight + state["weighed"] * (t - 1) / (t + self.gamma - 1 or 1)
+        before = state.get("weighed", weight * (t - 1 + self.gamma) / (1 + self.gamma))  # saved before it was kept
+        state["weighed"] = weight + (before * (t - 1) / (t + self.gamma - 1) if t > 1 else 0.0)
         return weight / state["weighed"] if state["weighed"] > 0 else 0.0
 
     def keep(self, run: Run) -> None:
@@ -89,13 +88,16 @@ class ScheduleFree(Average):
                 state = run.opt.state.get(p, {})
                 if "average" in state and state.get("averaged", 0) < state["step"]:  # it was moved in this step
                     state["averaged"] = t = state["step"]
-                    if self.power and t not in etas:
-                        etas[t] = run.h("lr", group) / run.opt._h(group, t).get("c2", 1.0)
-                    by_share[self.share(t, etas.get(t, 0.0), state)].append(p)
+                    if t not in etas:
+                        h = run.opt._h(group, t)
+                        etas[t] = h["lr"] / h.get("c2", 1.0)
+                    by_share[self.share(t, etas[t], state)].append(p)
             for c, params in by_share.items():
                 means: list[Tensor] = [shard.local(run.opt.state[p]["average"]) for p in params]
                 points = [shard.local(p) for p in params]
                 steps = torch._foreach_sub([y.to(m.dtype) for y, m in zip(points, means, strict=True)], means)
+                if run.opt.nonfinite == "guard":  # a weight that is infinite stays so
+                    steps = tuple(u.nan_to_num_(0.0, 0.0, 0.0) for u in steps)
                 torch._foreach_mul_(steps, c / (1 - pull))
                 torch._foreach_add_(means, steps)
                 torch._foreach_add_(points, [u.to(y.dtype) for u, y in zip(steps, points, strict=True)], alpha=pull)
