@@ -1,22 +1,70 @@
-"""Solvers: problems with a structure, and loops of their own that use it."""
+"""Solvers: problems with a structure, and methods that use it.
 
+A problem says what may be evaluated and counts it, a solver is a frozen dataclass of numbers, and :func:`solve` runs one on the
+other.
+"""
+
+from steepest.solve import inner
+from steepest.solve.composite import FISTA, ProximalGradient
+from steepest.solve.constrained import FrankWolfe
+from steepest.solve.driver import Snapshot, solve
+from steepest.solve.finite_sum import SVRG
+from steepest.solve.margins import (
+    BatchPerceptron,
+    LogisticGD,
+    Margins,
+    NormalizedLogisticGD,
+    batch_perceptron,
+    lr_gd,
+    normalized_lr_gd,
+)
 from steepest.solve.modelbased import Walk, model_based, model_step
-from steepest.solve.perceptron import batch_perceptron, lr_gd, normalized_lr_gd
-from steepest.solve.result import Result
-from steepest.solve.structure import Friendly, is_so_friendly
-from steepest.solve.subspace import SubspaceOptimizer
+from steepest.solve.newton import NewtonCG
+from steepest.solve.problem import Composite, Constrained, Counts, Differentiable, FiniteSum, Problem, Saddle, Smooth
+from steepest.solve.result import Result, Status
+from steepest.solve.saddle import Extragradient
+from steepest.solve.smooth import LBFGS, GradientDescent
+from steepest.solve.solver import Solver, generator, seeded
+from steepest.solve.subspace import Friendly, SubspaceOptimizer, is_so_friendly
 from steepest.solve.targets import SSO
 
 __all__ = [
+    "FISTA",
+    "LBFGS",
     "SSO",
+    "SVRG",
+    "BatchPerceptron",
+    "Composite",
+    "Constrained",
+    "Counts",
+    "Differentiable",
+    "Extragradient",
+    "FiniteSum",
+    "FrankWolfe",
     "Friendly",
+    "GradientDescent",
+    "LogisticGD",
+    "Margins",
+    "NewtonCG",
+    "NormalizedLogisticGD",
+    "Problem",
+    "ProximalGradient",
     "Result",
+    "Saddle",
+    "Smooth",
+    "Snapshot",
+    "Solver",
+    "Status",
     "SubspaceOptimizer",
     "Walk",
     "batch_perceptron",
+    "generator",
+    "inner",
     "is_so_friendly",
     "lr_gd",
     "model_based",
     "model_step",
     "normalized_lr_gd",
+    "seeded",
+    "solve",
 ]

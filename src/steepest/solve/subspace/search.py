@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steepest.solve.newton import newton
-from steepest.solve.result import Result
-from steepest.solve.structure import Chain, dots
+from steepest.solve.inner import dots, newton, two_loop, useful
+from steepest.solve.result import Result, Status
+from steepest.solve.subspace.friendly import Chain
 
 MODES = ("line", "plane", "layerwise")
 BASES = ("gd", "adam", "l-bfgs")
@@ -124,21 +124,22 @@ class SubspaceOptimizer(torch.optim.Optimizer):
             ``trials`` of the rest.
         """
         history: list[float] = []
-        reason = f"{steps} steps"
+        reason, end = f"{steps} steps", Status.BUDGET
         for _ in range(steps):
             history.append(self.step())
             if history[-1] <= goal:
-                reason = "the loss is at the goal"
+                reason, end = "the loss is at the goal", Status.SOLVED
                 break
             if all(group["alpha"] == 0 == group["beta"] for group in self.param_groups):
-                reason = "nothing along the direction lowers the loss"
+                reason, end = "nothing along the direction lowers the loss", Status.STALLED
                 break
         else:
             x = [[p.detach() for p in group["params"]] for group in self.param_groups]
             with torch.no_grad():
                 history.append(self._value(self._product(x)[0], x[1:]))
-        return Result(history[-1] <= goal, reason, len(history) - 1, {"loss": history},
-                      {"products": self.products, "trials": self.trials})  # fmt: skip
+        solved = history[-1] <= goal
+        return Result(solved, reason, len(history) - 1, {"loss": history},
+                      {"products": self.products, "trials": self.trials}, status=Status.SOLVED if solved else end)  # fmt: skip
 
     # ---- the pieces ----------------------------------------------------------------------------------------------------
 
@@ -195,19 +196,8 @@ class SubspaceOptimizer(torch.optim.Optimizer):
         return d
 
     def _lbfgs(self, flat: list[Tensor], g: list[Tensor]) -> list[Tensor]:
-        """Two loops over the pairs (s, y) of moves and changes of the gradient (Nocedal 1980)."""
-        pairs = self._pairs(flat, g)
-        q, alphas = list(g), []
-        for s, y, sy in reversed(pairs):
-            a = dots(s, q) / sy
-            q = [u - a * v for u, v in zip(q, y, strict=True)]
-            alphas.append(a)
-        if pairs:
-            s, y, sy = pairs[-1]
-            q = [u * (sy / dots(y, y)) for u in q]
-        for (s, y, sy), a in zip(pairs, reversed(alphas), strict=True):
-            b = dots(y, q) / sy
-            q = [u + (a - b) * v for u, v in zip(q, s, strict=True)]
+        """Minus the inverse Hessian's estimate times g, where that descends."""
+        q = two_loop(self._pairs(flat, g), g)
         return [-u for u in q] if dots(q, g) > 0 else [-u for u in g]
 
     def _pairs(self, flat: list[Tensor], g: list[Tensor]) -> list[tuple[list[Tensor], list[Tensor], float]]:
@@ -215,7 +205,7 @@ class SubspaceOptimizer(torch.optim.Optimizer):
         if all("prev" in self.state[p] for p in flat):
             s = [p - self.state[p]["prev"] for p in flat]
             y = [q - self.state[p]["g"] for p, q in zip(flat, g, strict=True)]
-            if dots(s, y) > 1e-10 * math.sqrt(dots(s, s) * dots(y, y)):
+            if useful(s, y):
                 for p, u, v in zip(flat, s, y, strict=True):
                     for name, new in (("s", u), ("y", v)):
                         old = self.state[p].get(name, u.new_zeros(0, *u.shape))

@@ -138,8 +138,3 @@ class Chain:
         for module in self.tail:
             Z = F.linear(Z, *next(later)) if isinstance(module, nn.Linear) else module(Z)
         return Z
-
-
-def dots(a: list[Tensor], b: list[Tensor]) -> float:
-    """The inner product of two lists, in float64."""
-    return float(sum((u.double() * v.double()).sum() for u, v in zip(a, b, strict=True)))

@@ -1,0 +1,6 @@
+"""Newton's method: whole for a handful of unknowns, by conjugate gradients for many."""
+
+from steepest.solve.inner.newton import newton
+from steepest.solve.newton.newton_cg import NewtonCG
+
+__all__ = ["NewtonCG", "newton"]
