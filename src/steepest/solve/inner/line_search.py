@@ -45,7 +45,7 @@ def armijo(phi: Callable[[float], float], value: float, slope: float, step: floa
 
 
 def strong_wolfe(phi: Slope[T], value: float, slope: float, here: T, step: float = 1.0, c1: float = 1e-4,
-                 c2: float = 0.9, most: int = 30) -> tuple[float, float, T]:  # fmt: skip
+                 c2: float = 0.9, most: int = 30, rounding: float = 0.0) -> tuple[float, float, T]:  # fmt: skip
     r"""A step with :math:`\phi(a) \le \phi(0) + c_1 a \phi'(0)` and :math:`|\phi'(a)| \le c_2 |\phi'(0)|`.
 
     Args:
@@ -57,6 +57,7 @@ def strong_wolfe(phi: Slope[T], value: float, slope: float, here: T, step: float
         c1: the part of the predicted decrease that is required.
         c2: the part of the slope that may be left.
         most: evaluations.
+        rounding: as for :func:`armijo`; below it the slope alone decides.
 
     Returns:
         The step, φ there and what was kept. If the evaluations do not suffice, the best step that satisfies the first
@@ -64,16 +65,16 @@ def strong_wolfe(phi: Slope[T], value: float, slope: float, here: T, step: float
 
     Source: Nocedal & Wright 2006, Algorithms 3.5 and 3.6, with the cubic of equation 3.59.
     """
-    best, low = (0.0, value, here), (0.0, value, slope)
+    best, low, slack = (0.0, value, here), (0.0, value, slope), rounding * abs(value)
     high: tuple[float, float, float] | None = None
     for _ in range(most if slope < 0 else 0):
         there, rise, kept = phi(step)
-        falls = there <= value + c1 * step * slope
+        falls = there <= value + c1 * step * slope + slack
         if falls and there < best[1]:
             best = (step, there, kept)
         if falls and abs(rise) <= -c2 * slope:
             return step, there, kept
-        if not falls or there >= low[1]:  # also where there is NaN
+        if not falls or there > low[1] + slack or there == low[1] != value:  # also where there is NaN
             high = (step, there, rise)
         else:
             if rise * ((high[0] if high else math.inf) - step) >= 0:

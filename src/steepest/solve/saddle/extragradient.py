@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from steepest.solve.problem import Saddle
+from steepest.solve.result import Status
 from steepest.solve.solver import Solver
 
 
@@ -28,7 +30,7 @@ class Extragradient(Solver[Saddle, ExtragradientState]):
             beginning at twice the last one.
         nu: ν, default 0.9.
 
-    Measures ``residual``, ‖z - P(z - F(z))‖, at the price of one more F.
+    Measures ``residual``, ‖z - P(z - F(z))‖, at the price of one more F, and ``step_size`` η; stalls when no η will do.
 
     Source: Korpelevich 1976; the search is Khobotov's 1987.
     """
@@ -45,15 +47,23 @@ class Extragradient(Solver[Saddle, ExtragradientState]):
         """One look ahead, or several, and one move."""
         z, lr = state.x, self.lr or 2 * state.lr
         F = problem.operator(z)
-        for _ in range(60):
+        for tries in range(60 if lr else 0):
             ahead = problem.project(z - F * lr)
+            if tries and torch.equal(ahead, z):  # shorter than the rounding of z
+                return ExtragradientState(z, 0.0)
             there = problem.operator(ahead)
             if self.lr or lr * float((F - there).norm()) <= self.nu * float((z - ahead).norm()):
                 break
             lr /= 2
+        else:
+            return ExtragradientState(z, 0.0)
         return ExtragradientState(problem.project(z - there * lr), lr)
 
     def measure(self, problem: Saddle, state: ExtragradientState) -> dict[str, float]:
         """The natural residual."""
         z = state.x
-        return {"residual": float((z - problem.project(z - problem.operator(z))).norm())}
+        return {"residual": float((z - problem.project(z - problem.operator(z))).norm()), "step_size": state.lr}
+
+    def status(self, numbers: dict[str, float]) -> Status | None:
+        """Stalled when no step was found."""
+        return Status.STALLED if numbers["step_size"] == 0 else None

@@ -59,7 +59,7 @@ class LBFGS(Solver[Smooth, LBFGSState]):
             return value, float(grad @ d), grad
 
         first = 1.0 if pairs else min(1.0, 1.0 / max(float(g.abs().sum()), 1e-30))
-        a, value, grad = strong_wolfe(phi, f, float(g @ d), g, first)
+        a, value, grad = strong_wolfe(phi, f, float(g @ d), g, first, rounding=torch.finfo(x.dtype).eps)
         new = x + d * a
         s, y, S, Y = new - x, grad - g, state.S, state.Y
         if a and useful([s], [y]):
