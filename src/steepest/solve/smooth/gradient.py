@@ -37,8 +37,8 @@ class GradientDescent(Solver[Smooth, GradientState]):
 
     Source: Cauchy 1847; Armijo 1966.
 
-    Note: differences of f below its rounding are let through by the search, so that in float32 it does not freeze where f is
-    flat to the last digit.
+    Note: differences of f below its rounding are let through by the search, and no step grows by them, so that in float32
+    it neither freezes nor runs away where f is flat to the last digit.
     """
 
     lr: float | None = None
@@ -54,10 +54,14 @@ class GradientDescent(Solver[Smooth, GradientState]):
 
     def step(self, problem: Smooth, state: GradientState) -> GradientState:
         """One move."""
-        x, g, lr = state.x, state.g, self.lr
+        x, g, lr, square = state.x, state.g, self.lr, float(state.g @ state.g)
         if lr is None:
-            lr, _ = armijo(lambda a: problem.value(x - g * a), state.f, -float(g @ g), state.lr * self.growth, self.c,
-                           rounding=torch.finfo(x.dtype).eps)  # fmt: skip
+            eps = torch.finfo(x.dtype).eps
+            grows = state.lr * square > 100 * eps * abs(
+                state.f
+            )  # else nobody can tell a longer step from a shorter one
+            lr, _ = armijo(lambda a: problem.value(x - g * a), state.f, -square,
+                           state.lr * (self.growth if grows else 1.0), self.c, rounding=eps)  # fmt: skip
         x = x - g * lr
         return GradientState(x, *problem.value_and_grad(x), lr)
 
