@@ -132,6 +132,17 @@ def _row(make: Callable[..., Any], problem: Any, goal: dict[str, float], **more:
     return Row(make, problem, more.pop("bad", spoilt), goal, **more)
 
 
+def samples(dtype: torch.dtype, form: Form = FLAT, f: Callable[[Tensor], Tensor] | None = None) -> S.Problem:
+    A = data(dtype)[0]
+
+    def c(x: Any, i: int) -> Tensor:
+        v = form.flat(x)
+        value = A[i] @ v - A[i].sum()
+        return value if f is None else value + spoiled(lambda v: v.sum() * 0)(v)
+
+    return S.ConvexComposite(c, form.wrap(x0(dtype)), range(D - 1))
+
+
 TABLE: dict[str, Row] = {
     "GradientDescent": _row(S.GradientDescent, smooth, {"residual": 1e-5}),
     "GradientDescent, fixed": _row(lambda: S.GradientDescent(lr=0.5), smooth, {"residual": 1e-3}),
@@ -147,6 +158,8 @@ TABLE: dict[str, Row] = {
     "Extragradient": _row(S.Extragradient, game, {"residual": 1e-5}),
     "Extragradient, fixed": _row(lambda: S.Extragradient(lr=0.2), game, {"residual": 1e-5}),
     "SVRG": _row(lambda: S.SVRG(lr=0.3, batch=2, period=7), rows, {"residual": 1e-2}),
+    "ModelBased": _row(lambda: S.ModelBased(beta=2.0), samples, {"loss": 1e-6}),
+    "ModelBased, point": _row(lambda: S.ModelBased(beta=2.0, model="prox-point"), samples, {"loss": 1e-6}),
     "LogisticGD": _row(lambda: S.LogisticGD(3.0), margins, {"wrong": 0}, trees=False,
                        bad=huge(S.LogisticGD(1e38))),
     "NormalizedLogisticGD": _row(lambda: S.NormalizedLogisticGD(3.0), margins, {"wrong": 0}, trees=False,

@@ -8,7 +8,7 @@ from steepest.solve import inner
 from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
-from steepest.solve.finite_sum import SVRG
+from steepest.solve.finite_sum import SVRG, ConvexComposite, ModelBased, Walk, model_based, model_step
 from steepest.solve.margins import (
     BatchPerceptron,
     LogisticGD,
@@ -18,7 +18,6 @@ from steepest.solve.margins import (
     lr_gd,
     normalized_lr_gd,
 )
-from steepest.solve.modelbased import Walk, model_based, model_step
 from steepest.solve.newton import NewtonCG
 from steepest.solve.problem import Composite, Constrained, Counts, Differentiable, FiniteSum, Problem, Saddle, Smooth
 from steepest.solve.result import Result, Status
@@ -36,6 +35,7 @@ __all__ = [
     "BatchPerceptron",
     "Composite",
     "Constrained",
+    "ConvexComposite",
     "Counts",
     "Differentiable",
     "Extragradient",
@@ -45,6 +45,7 @@ __all__ = [
     "GradientDescent",
     "LogisticGD",
     "Margins",
+    "ModelBased",
     "NewtonCG",
     "NormalizedLogisticGD",
     "Problem",

@@ -87,8 +87,8 @@ class Problem:
         parts = [part.view(shape) for part, shape in zip(x.split(self._sizes), self._shapes, strict=True)]
         return pytree.tree_unflatten(parts, self._spec)
 
-    def flat(self, tree: Tree) -> Tensor:
-        """The inverse of :meth:`tree`.
+    def flat(self, tree: Tree, like: Tensor | None = None) -> Tensor:
+        """The inverse of :meth:`tree`, in the dtype of x0 or of ``like``.
 
         Raises:
             ValueError: other tensors than those of x0.
@@ -97,7 +97,7 @@ class Problem:
         if spec != self._spec or [getattr(leaf, "shape", None) for leaf in leaves] != self._shapes:
             found = [tuple(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__ for leaf in leaves]
             raise ValueError(f"expected tensors of the shapes of x0, {[tuple(s) for s in self._shapes]}, got {found}")
-        return torch.cat([leaf.detach().reshape(-1) for leaf in leaves]).to(self.start)
+        return torch.cat([leaf.detach().reshape(-1) for leaf in leaves]).to(self.start if like is None else like)
 
 
 def scalar(value: Any, name: str) -> Tensor:

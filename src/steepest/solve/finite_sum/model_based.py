@@ -12,12 +12,14 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from steepest.solve.linearized import Prox, linearized
+from steepest.solve.finite_sum.linearized import Prox, linearized
+from steepest.solve.problem import Problem, Tree
+from steepest.solve.solver import Solver
 
 MODELS = ("subgradient", "prox-linear", "prox-point")
 ROUNDS = 50  # of prox-linear steps inside a proximal point
@@ -110,13 +112,116 @@ def closed(level: Tensor, J: Tensor, x: Tensor, beta: float, h: Outer) -> Tensor
     """The prox-linear step of one number."""
     c, g = float(level), J.view(x.shape)
     gg = float(g.double().square().sum())
-    return x - g * ((c - h.prox(c, gg / beta)) / gg) if gg > 0 else x
+    return x - g * ((c - h.prox(c, gg / beta)) / gg) if gg != 0 else x
 
 
 def searched(level: Tensor, J: Tensor, x: Tensor, beta: float, outer: str, prox: Prox | None) -> Tensor:
     """The prox-linear step of many, or with a regularizer; in float64."""
     flat = None if prox is None else lambda v, tau: prox(v.view(x.shape), tau).reshape(-1)
     return linearized(level, J.double(), x.double().reshape(-1), beta, outer, flat).view(x.shape).to(x.dtype)
+
+
+class ConvexComposite(Problem):
+    r"""Minimize the mean of h(c(x; ξ)) over samples ξ, and r(x): c smooth, h convex, r known by its prox.
+
+    Args:
+        inner: ``inner(x, ξ)`` returns c, one number, or many over whose h is summed.
+        x0: where to begin.
+        samples: the ξ.
+        outer: h, "abs", "hinge" or "square".
+        prox: of r, (v, τ) -> argmin_y r(y) + ‖y - v‖²/2τ in the form of x; default: no regularizer.
+
+    Raises:
+        ValueError: an unknown outer function, or no samples.
+    """
+
+    def __init__(self, inner: Callable[[Tree, Any], Tensor], x0: Tree, samples: Sequence[Any], outer: str = "abs",
+                 prox: Callable[[Tree, float], Tree] | None = None) -> None:  # fmt: skip
+        one_of("outer", outer, tuple(OUTER))
+        if not len(samples):
+            raise ValueError("model_based needs at least one sample, got none")
+        super().__init__(x0)
+        self.inner, self.samples, self.outer, self._prox = inner, samples, outer, prox
+
+    def model_step(self, x: Tensor, i: int, beta: float, model: str) -> tuple[Tensor, float]:
+        """:func:`model_step` on sample i; counts one nsample for each derivative of c and one nprox for each prox."""
+        return model_step(lambda y: self._inner(y, i), x, beta, model, self.outer, prox=self._prox and self.prox)
+
+    def _inner(self, x: Tensor, i: int) -> Tensor:
+        self.counts.nsample += 1
+        return self.inner(self.tree(x), self.samples[i])
+
+    def prox(self, x: Tensor, step: float) -> Tensor:
+        """The proximal map of r; counts one nprox."""
+        self.counts.nprox += 1
+        return self.flat(self._prox(self.tree(x), step), like=x) if self._prox else x
+
+
+@dataclass
+class ModelBasedState:
+    """Point, the one drawn and its step, Σ 1/β, the last sample's loss, steps, and the words of Python's generator."""
+
+    x: Tensor
+    drawn: Tensor
+    drawn_at: int
+    total: float
+    loss: float
+    t: int
+    random: Tensor
+
+
+@dataclass(frozen=True)
+class ModelBased(Solver[ConvexComposite, ModelBasedState]):
+    """Stochastic model-based minimization, one sample a step; see :func:`model_step`.
+
+    Args:
+        beta: β_t, a number or a function of t = 1, 2, ...; the paper has √T times a constant.
+        model: "subgradient", "prox-linear" or "prox-point".
+        seed: of the samples, and of the point that is drawn with weights 1/β_t.
+
+    Measures ``loss``, the loss of the last sample where its step began (inf before the first).
+
+    Source: Davis & Drusvyatskiy 2019, arXiv:1803.06523, Algorithm 4.1 (as quoted by third parties).
+    """
+
+    beta: float | Callable[[int], float] = 1.0
+    model: str = "prox-linear"
+    seed: int = 0
+    ranges: ClassVar[dict[str, str]] = {"seed": "[0, inf)"}
+
+    def __post_init__(self) -> None:
+        one_of("model", self.model, MODELS)
+        super().__post_init__()
+        if not callable(self.beta) and not 0 < self.beta < math.inf:
+            raise ValueError(f"beta must be positive and finite, got {self.beta}")
+
+    def init(self, problem: ConvexComposite) -> ModelBasedState:
+        """Nothing is evaluated yet."""
+        x = problem.start
+        return ModelBasedState(x, x, 0, 0.0, math.inf, 0, torch.tensor(random.Random(self.seed).getstate()[1]))
+
+    def step(self, problem: ConvexComposite, state: ModelBasedState) -> ModelBasedState:
+        """Draw whether this point is the one, draw a sample, and minimize its model."""
+        t, chance = state.t + 1, random.Random()
+        chance.setstate((3, tuple(state.random.tolist()), None))
+        b = float(self.beta(t) if callable(self.beta) else self.beta)
+        if not 0 < b < math.inf:
+            raise ValueError(f"beta must be positive and finite, got {b} at step {t}")
+        total, drawn, drawn_at = state.total + 1 / b, state.drawn, state.drawn_at
+        if chance.random() * total <= 1 / b:
+            drawn, drawn_at = state.x, t
+        x, loss = problem.model_step(state.x, chance.randrange(len(problem.samples)), b, self.model)
+        return ModelBasedState(x, drawn, drawn_at, total, loss, t, torch.tensor(chance.getstate()[1]))
+
+    def measure(self, problem: ConvexComposite, state: ModelBasedState) -> dict[str, float]:
+        """From the state alone."""
+        return {"loss": state.loss}
+
+
+def one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not known."""
+    if value not in known:
+        raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
 def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequence[Any], steps: int,
@@ -144,21 +249,10 @@ def model_based(inner: Callable[[Tensor, Any], Tensor], x: Tensor, samples: Sequ
         >>> found.x
         tensor([3., 3.], dtype=torch.float64)
     """
-    for what, value, known in (("model", model, MODELS), ("outer", outer, tuple(OUTER))):
-        if value not in known:
-            raise ValueError(f"{what} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    if not len(samples):
-        raise ValueError("model_based needs at least one sample, got none")
-    chance, total = random.Random(seed), 0.0
-    walk = Walk(x.detach().clone(), x.detach().clone())
-    for t in range(1, steps + 1):
-        b = float(beta(t) if callable(beta) else beta)
-        if not 0 < b < math.inf:
-            raise ValueError(f"beta must be positive and finite, got {b} at step {t}")
-        total += 1 / b
-        if chance.random() * total <= 1 / b:
-            walk.drawn, walk.drawn_at = walk.x.clone(), t
-        sample = samples[chance.randrange(len(samples))]
-        walk.x, loss = model_step(lambda y, sample=sample: inner(y, sample), walk.x, b, model, outer, prox=prox)  # type: ignore[misc]
-        walk.losses.append(loss)
-    return walk
+    problem = ConvexComposite(inner, x, samples, outer, prox)
+    solver, losses = ModelBased(beta, model, seed), []
+    state = solver.init(problem)
+    for _ in range(steps):  # not solve(), which ends where NaN appears: this function always took all its steps
+        state = solver.step(problem, state)
+        losses.append(state.loss)
+    return Walk(problem.tree(state.x.clone()), problem.tree(state.drawn.clone()), state.drawn_at, losses)
