@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import steepest
 from steepest.claims import lavington2023_sso
-from steepest.solve import SSO
+from steepest.solve import SSO, Status
 from steepest.solve.targets import Surrogate
 from tests.laws.common import few
 
@@ -165,6 +165,7 @@ def test_the_full_batch_is_monotone(name: str, seed: int) -> None:
     assert losses[-1] < 0.8 * losses[0]
     assert result.counts["expensive"] == 30 == result.steps
     assert not result.solved
+    assert result.status is Status.BUDGET
 
 
 INNER: dict[str, Callable[[Any], Any]] = {

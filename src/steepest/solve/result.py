@@ -30,7 +30,7 @@ class Result:
         history: numbers by name, one for each measurement; which ones, the solver says.
         counts: evaluations by name, those before a resumed state included.
         x: the solution in the form of x0, where the solver made it.
-        status: how it ended; None where a loop of its own says so in ``message`` only.
+        status: how it ended.
         state: what :func:`steepest.solve.solve` goes on from; plain tensors and numbers, for ``torch.save``.
         measured: evaluations that only the measurements cost, apart from ``counts``.
         at: the step of each measurement.

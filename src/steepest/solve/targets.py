@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from steepest.core.optimizer import Optimizer
 from steepest.core.part import LineSearch, check_number
 from steepest.core.replay import random_state, set_random_state
-from steepest.solve.result import Result
+from steepest.solve.result import Result, Status
 from steepest.stepsize import SLS
 
 Inner = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -134,8 +134,9 @@ class SSO:
         for k in range(steps):
             history.append(self.step(*kept[k % len(kept)]))
             if history[-1] <= goal:
-                return Result(True, "the loss is at the goal", k + 1, {"loss": history}, dict(self.counts))
-        return Result(False, f"{steps} steps", steps, {"loss": history}, dict(self.counts))
+                return Result(True, "the loss is at the goal", k + 1, {"loss": history}, dict(self.counts),
+                              status=Status.SOLVED)  # fmt: skip
+        return Result(False, f"{steps} steps", steps, {"loss": history}, dict(self.counts), status=Status.BUDGET)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint, with the inner optimizer's."""
