@@ -9,6 +9,7 @@ the training labels are drawn at random; VaSSO against SAM, both at the best of 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
 from steepest.claims.tasks import Fit, digits, fit
-from steepest.claims.wronglabels import best_of
+from steepest.claims.wronglabels import accuracy, chosen, paired
 
 THETA = 0.4
 
@@ -58,17 +59,29 @@ def adversary(fast: bool, control: bool) -> Measured:
     return Measured(numbers, [panel])
 
 
+def by_draw(method: str, epochs: int) -> Callable[..., float]:
+    """Accuracy by a draw of the wrong labels, which is the net's start and the order of batches, too."""
+    return lambda draw, **hyper: accuracy(0.6, method, draw, epochs, draw=100 + draw, **hyper)
+
+
 def label_noise(fast: bool, control: bool) -> Measured:
-    """Accuracy gained over SAM, each at the best of three radii."""
-    seeds, epochs, theta = (1, 20, THETA) if fast else (5, 40, THETA)
+    """Accuracy gained over SAM on new draws of the labels, each at the radius that was best of three on others."""
+    choose, judge, epochs = (range(1), range(1, 3), 20) if fast else (range(5), range(5, 45), 40)
     rhos = (0.1,) if fast else (0.05, 0.1, 0.2)
-    ours = [{"rho": rho, "theta": 1.0 if control else theta} for rho in rhos]
-    vasso = best_of(0.6, "VaSSO", seeds, epochs, ours)
-    sam = best_of(0.6, "SAM", seeds, epochs, [{"rho": rho} for rho in rhos])
-    numbers = {"gain": statistics.mean(vasso) - statistics.mean(sam), "vasso": statistics.mean(vasso),
-               "sam": statistics.mean(sam)}  # fmt: skip
-    panel = Dots("accuracy on clean images, one line a seed", "per cent", {"VaSSO": vasso, "SAM": sam})
-    return Measured(numbers, [panel])
+    ours = [{"rho": rho, "theta": 1.0 if control else THETA} for rho in rhos]
+    vasso = chosen(by_draw("VaSSO", epochs), ours, choose, judge)
+    sam = chosen(by_draw("SAM", epochs), [{"rho": rho} for rho in rhos], choose, judge)
+    plain = [by_draw("SGD", epochs)(draw) for draw in judge]
+    (gain, error), (over, _) = paired(vasso, sam), paired(sam, plain)
+    numbers = {
+        "gain": gain,
+        "error": error,
+        "sam_gain": over,
+        "vasso": statistics.mean(vasso),
+        "sam": statistics.mean(sam),
+    }
+    columns = {"VaSSO": vasso, "SAM": sam, "SGD": plain}
+    return Measured(numbers, [Dots("accuracy on clean images, one line a draw of the labels", "per cent", columns)])
 
 
 CLAIMS = (
@@ -95,12 +108,18 @@ CLAIMS = (
         source=Source("li2023vasso", "abstract"),
         methods=("VaSSO",),
         rows=("003-09",),
-        bounds=(Bound("gain", ">", 0.25, "percentage points of accuracy above SAM with 60 % random labels, both at the best of "
-                      "three radii, mean of the seeds"),),
+        bounds=(Bound("gain", ">", 0.25, "percentage points of accuracy above SAM with 60 % random labels, each at the best of "
+                      "three radii, mean of new draws of the labels"),),
+        regime=(
+            Bound("sam_gain", "≥", 1.0, "the same of SAM above SGD"),
+            Bound("error", "≤", 0.25, "standard error of the points above SAM"),
+        ),
         experiment=label_noise,
         control="θ = 1, which is SAM",
-        seeds=5,
-        minutes=1.5,
+        seeds=45,
+        minutes=3.0,
         untested="CIFAR and residual networks; other rates of noise.",
+        note="Once judged on one draw of the labels and five nets, with radii chosen on the same nets: -0.53 points. Then on "
+        "20 draws, with a standard error of 0.32, above what was allowed beforehand; therefore 40.",
     ),
 )  # fmt: skip

@@ -41,15 +41,22 @@ def flatness(fast: bool, control: bool) -> Measured:
 
 
 def over_sam(fast: bool, control: bool) -> Measured:
-    """Eigenvalues relative to SAM's, and accuracy above it, where the finite difference is as long as SAM's radius."""
+    """Eigenvalues relative to SAM's, and accuracy above it, where the finite difference is as long as SAM's radius.
+
+    GAM asks four times a step and SAM twice, so SAM is run for as many steps and for as many gradients, and GAM has to be
+    better than both: longer training lowers SAM's accuracy here, for it learns the wrong labels.
+    """
     seeds, epochs, rho = (1, 10, 0.05) if fast else (5, 30, 0.05)
     radii: dict[str, Any] = {"rho": 0.0, "tilt": 0.0} if control else {}
     gam = [trained(lambda p: steepest.GAM(p, lr=0.05, ascent=rho, **radii), s, epochs) for s in range(seeds)]
-    sam = [trained(lambda p: steepest.SAM(p, lr=0.05, rho=rho), s, epochs) for s in range(seeds)]
-    ratios = [a / b for (a, _), (b, _) in zip(gam, sam, strict=True)]
-    gain = statistics.mean(a for _, a in gam) - statistics.mean(b for _, b in sam)
+    sam, long = (
+        [trained(lambda p: steepest.SAM(p, lr=0.05, rho=rho), s, n * epochs) for s in range(seeds)] for n in (1, 2)
+    )
+    ratios = [a / b for rival in (sam, long) for (a, _), (b, _) in zip(gam, rival, strict=True)]
+    gain = statistics.mean(a for _, a in gam) - max(statistics.mean(b for _, b in rival) for rival in (sam, long))
     panel = Dots("top eigenvalue of the Hessian, one line a seed", "eigenvalue",
-                 {"GAM + SAM": [a for a, _ in gam], "SAM": [b for b, _ in sam]}, log="y")  # fmt: skip
+                 {"GAM + SAM": [a for a, _ in gam], "SAM": [b for b, _ in sam], "SAM, as many gradients": [b for b, _ in long]},
+                 log="y")  # fmt: skip
     return Measured({"ratio_worst": max(ratios), "gain": gain}, [panel])
 
 
@@ -78,14 +85,16 @@ CLAIMS = (
         methods=("GAM", "SAM"),
         rows=("001-080",),
         bounds=(
-            Bound("ratio_worst", "<", 0.98, "largest Hessian eigenvalue relative to SAM's, worst seed"),
-            Bound("gain", "≥", 0.0, "percentage points of accuracy above SAM at the same number of steps, mean of the seeds"),
+            Bound("ratio_worst", "<", 0.98, "largest Hessian eigenvalue relative to SAM's at as many steps or gradients, worst "
+                  "seed"),
+            Bound("gain", "≥", 0.0, "percentage points of accuracy above SAM at as many steps or gradients, mean of the seeds"),
         ),
         experiment=over_sam,
         control="ρ = 0 and nothing taken away, which is SAM",
         seeds=5,
-        minutes=1.0,
+        minutes=1.5,
         untested="The authors' own way to join the two: here ρ' is SAM's radius, so that the first of the mixed gradients is "
-        "SAM's. The same number of gradients; CIFAR and ImageNet.",
+        "SAM's. CIFAR and ImageNet.",
+        note="Once compared at the same number of steps alone.",
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ which is SAM.
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 import steepest
 from steepest.claims.base import Bound, Claim, Dots, Measured, Source
 from steepest.claims.tasks import Task, digits, fit, sgd
+from steepest.claims.wronglabels import chosen, paired
 
 SPARSE = (0.5, 0.9)
 RHOS = (0.05, 0.1, 0.2)
@@ -52,17 +54,24 @@ def accuracy(seed: int, epochs: int, method: str, **hyper: float) -> float:
 
 
 def fine_tuning(fast: bool, control: bool) -> Measured:
-    """Accuracy gained over SAM, both at their best."""
-    seeds, epochs, rhos = (2, 20, RHOS[1:2]) if fast else (10, 40, RHOS)
+    """Accuracy gained over SAM on new draws of the images, both with what was best on others."""
+    choose, judge, epochs, rhos = (
+        (range(1), range(1, 3), 20, RHOS[1:2]) if fast else (range(10), range(10, 50), 40, RHOS)
+    )
+
+    def run(method: str) -> Callable[..., float]:
+        return lambda draw, **hyper: accuracy(draw, epochs, method, **hyper)
+
     masks = (0.0,) if control else SPARSE
-    sam = max(([accuracy(s, epochs, "SAM", rho=rho) for s in range(seeds)] for rho in rhos), key=statistics.mean)
-    fsam = max(([accuracy(s, epochs, "FSAM", rho=rho, sparsity=part) for s in range(seeds)]
-                for rho in rhos for part in masks), key=statistics.mean)  # fmt: skip
-    plain = [accuracy(s, epochs, "SGD") for s in range(seeds)]
+    grid: list[dict[str, float]] = [{"rho": rho, "sparsity": part} for rho in rhos for part in masks]
+    fsam = chosen(run("FSAM"), grid, choose, judge)
+    sam = chosen(run("SAM"), [{"rho": rho} for rho in rhos], choose, judge)
+    plain = [run("SGD")(draw) for draw in judge]
+    (gain, error), (over, _) = paired(fsam, sam), paired(sam, plain)
     mean = {"fsam": statistics.mean(fsam), "sam": statistics.mean(sam), "sgd": statistics.mean(plain)}
     columns = {"FSAM": fsam, "SAM": sam, "SGD": plain}
-    panel = Dots("accuracy after a hundred images, one line a seed", "per cent", columns)
-    return Measured({"gain": mean["fsam"] - mean["sam"], **mean}, [panel])
+    panel = Dots("accuracy after a hundred images, one line a draw of them", "per cent", columns)
+    return Measured({"gain": gain, "error": error, "sam_gain": over, **mean}, [panel])
 
 
 CLAIMS = (
@@ -73,11 +82,17 @@ CLAIMS = (
         methods=("FSAM",),
         rows=("001-167",),
         bounds=(Bound("gain", ">", 0.25, "percentage points of accuracy above SAM, both at the best of three radii and FSAM at "
-                      "the better of two masks, mean of the seeds"),),
+                      "the better of two masks, mean of new draws of the images"),),
+        regime=(
+            Bound("sam_gain", "≥", 0.5, "the same of SAM above SGD: twice what is asked of FSAM above SAM"),
+            Bound("error", "≤", 0.125, "standard error of the points above SAM"),
+        ),
         experiment=fine_tuning,
         control="a mask of ones, which is SAM",
-        seeds=10,
-        minutes=1.0,
+        seeds=50,
+        minutes=1.5,
         untested="Language models, GLUE and SuperGLUE; a Fisher information averaged over samples.",
+        note="Once judged on ten draws of the images, on which the radii were chosen, too: -0.01 points, not held, where SAM "
+        "itself gains less over SGD than the regime asks for.",
     ),
 )  # fmt: skip
