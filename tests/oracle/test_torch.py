@@ -208,3 +208,36 @@ def test_a_checkpoint_of_nadam_without_a_product_goes_on() -> None:
         del entry["mu_product"]
     training.opt.load_state_dict(saved)
     assert gap(training.run(11, STEPS), reference(Pair(steepest.NAdam, NAdam64, {"lr": 0.03}), ())[10:]) < 1e-12
+
+
+@pytest.mark.parametrize("late", [0, 9])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_schedule_may_give_sgd_a_momentum(late: int, interrupted: bool) -> None:
+    """OneCycleLR at its defaults cycles the momentum of an SGD that was made without; from the start, or in mid-run."""
+    runs = []
+    for make in (torch.optim.SGD, steepest.SGD):
+        training, points = Training(make, lr=0.05), []
+        points += training.run(1, late)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(training.opt, max_lr=0.1, total_steps=STEPS)
+        for t in range(late + 1, STEPS + 1):
+            if interrupted and t == 15 and make is steepest.SGD:
+                saved, momentum = training, training.opt.param_groups[0]["momentum"]
+                training = Training(make, lr=0.05)
+                for group in training.opt.param_groups:
+                    group["momentum"] = momentum
+                for p, q in zip(training.params, saved.params, strict=True):
+                    p.data.copy_(q.data)
+                training.opt.load_state_dict(saved.opt.state_dict())
+                schedule.optimizer = training.opt
+            points += training.run(t, t)
+            schedule.step()
+        runs.append(points)
+    assert gap(runs[1], runs[0]) < 1e-12
+
+
+def test_sgd_without_momentum_keeps_no_state() -> None:
+    """The key is there, as torch's, and costs nothing."""
+    training = Training(steepest.SGD, lr=0.05)
+    training.run(1, 3)
+    assert all(group["momentum"] == 0 for group in training.opt.param_groups)
+    assert all(set(entry) <= {"step"} for entry in training.opt.state.values())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from steepest.core.evaluate import Evidence
 from steepest.core.optimizer import Optimizer
+from steepest.core.run import Run
 from steepest.direction import Coupled, Direction, Momentum, Sign
 from steepest.geometry import L1, Box, Simplex
 from steepest.optim.registry import method
@@ -27,6 +29,8 @@ class SGD(Optimizer):
         nesterov: default False; needs a momentum.
         options: see :class:`steepest.Optimizer`.
 
+    Without a momentum there is no state.  It begins where a schedule (OneCycleLR, CyclicLR) puts one into the groups.
+
     Raises:
         ValueError: Nesterov without momentum or with dampening, as in torch.
     """
@@ -38,6 +42,48 @@ class SGD(Optimizer):
         remembers = Momentum(momentum=momentum, dampening=dampening, nesterov=nesterov)
         direction = remembers if momentum else Direction()
         super().__init__(params, lr, direction=Coupled(direction, weight_decay=weight_decay), **options)
+        if not momentum:
+            unused = {"momentum": 0.0, "dampening": dampening}
+            self.defaults |= unused
+            for group in self.param_groups:
+                group |= unused
+
+    def _begins(self) -> bool:
+        """Whether a schedule has given a momentum to what was made without."""
+        return "m" not in self._state_specs and any(float(group["momentum"]) for group in self.param_groups)
+
+    def _begin(self) -> None:
+        """Remember gradients from now on."""
+        weight_decay = self.direction.values["weight_decay"]
+        self.direction = Coupled(Momentum(dampening=self.defaults["dampening"]), weight_decay=weight_decay)
+        self._check_assembly()
+        self._plain += ["momentum", "dampening"]
+        for p, entry in self.state.items():
+            if "step" in entry:
+                step = entry.pop("step")
+                self._sorter.init_state(p)
+                entry["step"] = step
+        self._clear()
+
+    def _move(self, run: Run, evidence: Evidence) -> bool:
+        """As ever, with momentum from where there is one."""
+        if self._begins():
+            self._begin()
+        return super()._move(run, evidence)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue, with momentum where a schedule has given one already.
+
+        Raises:
+            ValueError: the checkpoint has a momentum, and this optimizer was made without.
+        """
+        groups = state_dict.get("param_groups", ()) if isinstance(state_dict, dict) else ()
+        if "m" not in self._state_specs and any(float(group.get("momentum", 0)) for group in groups):
+            if not self._begins():
+                raise ValueError("SGD was made with momentum=0, the checkpoint has a momentum: give it to the constructor, or "
+                                 "make the schedule that does before loading")  # fmt: skip
+            self._begin()
+        super().load_state_dict(state_dict)
 
 
 @method("baseline")
