@@ -38,9 +38,9 @@ class Maps:
 
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
-        d, new = (t.d, {}) if self.given else self.direction(g, t.x, t, h)
+        d, new = (t.d, {}) if self.given else fitting(self.direction, g, *self.direction(g, t.x, t, h))
         if self.point.bends:
-            d, more = self.point.after_direction(d, t.x, t, h)
+            d, more = fitting(self.point, g, *self.point.after_direction(d, t.x, t, h))
             new = new | more
         return g, d, new
 
@@ -50,7 +50,7 @@ class Maps:
 
     def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The direction and its new state."""
-        d, new = self.direction(-t.g if self.maximize else t.g, t.x, t, h)
+        d, new = fitting(self.direction, t.g, *self.direction(-t.g if self.maximize else t.g, t.x, t, h))
         if self.guard:
             new = {n: torch.where(torch.isfinite(v), v, getattr(t, n)) for n, v in new.items()}
         return new | {"d": d}, {}
@@ -68,6 +68,7 @@ class Maps:
         """The point after the move, all new state, and the sums that the step size digests afterwards."""
         g, d, new = self._d(t, h)
         own, sums = self.step_size.advance(g, d, t.x, t, h)
+        fitting(self.step_size, g, d, own)
         outs = {"x": self._moved(d, t, h)} | new | own
         if not self.guard:
             return outs, sums
