@@ -385,8 +385,12 @@ def forked(case: Case, seeds: list[int]) -> Iterator[tuple[int, str, str]]:
 def sanitized() -> None:
     """Begin anew with the loops built under AddressSanitizer."""
     cc = os.environ.get("CC", "cc")
-    library = subprocess.run([*cc.split(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    env = os.environ | {"CC": f"{cc} -fsanitize=address -fno-omit-frame-pointer", "LD_PRELOAD": library.stdout.strip(),
+    libraries = [
+        subprocess.run([*cc.split(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+        for name in ("libasan.so", "libstdc++.so.6")
+    ]  # the second for exceptions of torch's
+    env = os.environ | {"CC": f"{cc} -fsanitize=address -fno-omit-frame-pointer",
+                        "LD_PRELOAD": " ".join(found.stdout.strip() for found in libraries),
                         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:verify_asan_link_order=0"}  # fmt: skip
     rest = [a for a in sys.argv[1:] if a != "--sanitize"]
     os.execve(sys.executable, [sys.executable, __file__, *rest], env)
