@@ -11,7 +11,7 @@ import functools
 import re
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,12 @@ def train(case: Case, model: nn.Module, opt: Any, steps: Iterable[int], rank: in
 
 def whole(model: nn.Module) -> list[Tensor]:
     """All weights, gathered."""
-    return [(p.full_tensor() if hasattr(p, "full_tensor") else p).detach().clone() for p in model.parameters()]
+    return gathered(model.parameters())
+
+
+def gathered(params: Iterable[Tensor]) -> list[Tensor]:
+    """Copies of whole parameters."""
+    return [(p.full_tensor() if hasattr(p, "full_tensor") else p).detach().clone() for p in params]
 
 
 def alone(case: Case, skip: int = -1) -> list[Tensor]:
@@ -201,13 +206,17 @@ def job(rank: int, folder: str) -> None:
     """What each process runs."""
     from tests.contract import ranks_interplay  # whose tasks are made of what stands above
 
+    tasks: dict[str, Task] = {
+        f"{m}-{n}": functools.partial(mode, case) for m, mode in MODES.items() for n, case in CASES.items()
+    }
+    run({**tasks, "sent": sent, "averaged": averaged, **ranks_interplay.TASKS}, rank, folder)
+
+
+def run(tasks: Mapping[str, Task], rank: int, folder: str) -> None:
+    """Meet the other process, do all tasks with it, leave a file of results, and end."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD,
                             timeout=datetime.timedelta(seconds=15))  # fmt: skip
-    tasks: dict[str, Task] = {
-        f"{m}-{n}": functools.partial(run, case) for m, run in MODES.items() for n, case in CASES.items()
-    }
-    tasks |= {"sent": sent, "averaged": averaged, **ranks_interplay.TASKS}
     results: dict[str, Any] = {}
     lost = ""
     for key, task in tasks.items():

@@ -41,7 +41,7 @@ class TopK(Channel):
 
     def kept(self, x: Tensor) -> Mapping[str, Kept]:
         """e, shaped like this process's part of x."""
-        return {"e": Kept(tuple(shard.local(x).shape))}
+        return {"e": Kept(tuple(shard.local(x).shape), spread=True)}
 
     @staticmethod
     def compress(p: Tensor, keep: float) -> Tensor:
@@ -60,7 +60,7 @@ class TopK(Channel):
 
     def send(self, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
         """C(g + e)."""
-        if self._attached or g.numel() == 0:
+        if self._attached:
             return g
         value, index = self._split(g, s, h.keep)
         return torch.zeros(g.numel(), dtype=value.dtype, device=g.device).index_copy_(0, index, value).view(g.shape)

@@ -173,7 +173,8 @@ class Sorter:
                 states = [{k: shard.local(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in entries]
             addresses = [x.data_ptr() for x in local]
             lengths, salts = [x.numel() for x in local], [*map(self.salt, params)]
-            table = Table(states, lengths, [p.numel() for p in params], salts, (params, addresses))
+            offsets = [*map(shard.offset, params)]
+            table = Table(states, lengths, [p.numel() for p in params], salts, (params, addresses), offsets)
             dense = all(map(is_dense, local))
             strides = [(x if is_dense(x) else torch.empty_like(x)).stride() for x in local]
             if len(self.tables) >= KEPT:

@@ -63,22 +63,22 @@ def on_whole(opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Ten
     """Run a rule that needs whole tensors where parameters are sharded: gather, run, keep one's own part.
 
     Raises:
-        ValueError: state is compressed, which cannot be gathered.
+        ValueError: state is in blocks of bytes, which cannot be gathered.
     """
-    if opt.codec != "float32":
+    if any(n + codec.SCALE in e for e in bucket.fixed.entries for n in opt._state_specs):
         raise ValueError(f"{opt.geometry!r} works on whole tensors, which a sharded parameter gives only with "
-                         f"codec='float32', not {opt.codec!r}")  # fmt: skip
+                         f"codec='float32' or 'bfloat16', not {opt.codec!r}")  # fmt: skip
     gathered = {n: [_gather(t, p) for t, p in zip(live[n], bucket.params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
-    states = [{k: shard.whole(v) if isinstance(v, Tensor) else v for k, v in e.items()} for e in bucket.fixed.entries]
+    states = [{n: shard.whole(e[n]) for n in opt._state_specs if n in e and shard.is_sharded(e[n])}
+              for e in bucket.fixed.entries]  # fmt: skip
     sizes = [p.numel() for p in bucket.params]
     kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h)
     kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, bucket.t * 1024, None)
     for p, x, y, new, entry in zip(bucket.params, live["y"], gathered["y"], states, bucket.fixed.entries, strict=True):
         x.copy_(shard.part_of(y, p))
-        for k, v in entry.items():
-            if isinstance(v, Tensor):
-                shard.local(v).copy_(shard.part_of(new[k], p))
+        for n, v in new.items():
+            shard.local(entry[n]).copy_(shard.part_of(v, p))
 
 
 def _gather(t: Tensor, p: Tensor) -> Tensor:

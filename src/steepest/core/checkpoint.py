@@ -24,6 +24,7 @@ from torch import Tensor
 from steepest.core.answer import KEPT, check_kept, fingerprint, loaded
 from steepest.core.entry import Entry
 from steepest.core.given import plain
+from steepest.core.spread import from_saved, to_saved
 from steepest.core.stored import compute, coordinates, count, fault_of, number, unlike
 from steepest.engine import codec, shard
 from steepest.engine.layout import alike, flat, like_storage
@@ -70,7 +71,7 @@ def export(opt: Optimizer) -> dict[str, Any]:
         groups.append({**extra, **own, "params": [places[id(p)] for p in group["params"]]})
         for p in group["params"]:
             if p in opt.state:
-                entry = {names.get(n, n): plain(v) for n, v in opt.state[p].items()}
+                entry = {names.get(n, n): plain(v) for n, v in to_saved(opt, p, opt.state[p]).items()}
                 state[places[id(p)]] = opt.to_torch(entry, group)
     saved: dict[str, Any] = {"state": state, "param_groups": groups, "counters": opt.counters.as_dict()}
     if (weights := fingerprint(opt)) is not None:
@@ -256,7 +257,7 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
     _refuse_other_state(opt, key, p, given, strange, memory)
     check_kept(given, p, key)
     entry = {name: _own(value, p) for name, value in given.items()}
-    wrong = _states(opt, p, entry) or _kept(opt, p, entry)
+    wrong = from_saved(opt, p, entry) or _states(opt, p, entry) or _kept(opt, p, entry)
     for name, start in {**memory, **dict.fromkeys(opt._numbers, math.nan)}.items():
         if name in entry and wrong is None and number(entry[name], start, opt.nonfinite == "propagate") is None:
             entry[name] = float(entry[name])

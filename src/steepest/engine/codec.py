@@ -46,7 +46,7 @@ def create(name: str, like: Tensor, kind: str, start: Tensor | None) -> dict[str
     codes = torch.zeros_like(like, dtype=torch.uint8)
     scale = torch.zeros(-(-like.numel() // BLOCK), dtype=torch.float32, device=like.device)
     if start is not None:
-        encode(kind, flat(like_storage(start, codes)).float(), (flat(codes), scale), 0, 0, 0)
+        encode(kind, flat(like_storage(start, codes)).float(), (flat(codes), scale), 0, 0, None)
     return {name: codes, name + SCALE: scale}
 
 
@@ -85,15 +85,22 @@ def decode(kind: str, stored: tuple[Tensor, ...], compute: torch.dtype) -> Tenso
     return (torch.where(codes > 0x7F, -y, y) if kind == "q8s" else y).to(compute)
 
 
-def encode(kind: str, value: Tensor, stored: tuple[Tensor, ...], offset: int, salt: int, seed: int) -> None:
-    """Store flat values; ``offset`` is the index of the first one in its tensor (a multiple of the block)."""
+def encode(kind: str, value: Tensor, stored: tuple[Tensor, ...], offset: int, salt: int, seed: int | None) -> None:
+    """Store flat values; ``offset`` is the index of the first one in its tensor, and blocks begin there.
+
+    Without a seed values are rounded to nearest, so that decoded ones that come back in the same blocks are the same
+    codes again.
+    """
     if kind in ("f32", "f64", "f16"):
         stored[0].copy_(value)
         return
+    if seed is None:  # one half at each of the cuts below
+        random = torch.full((len(value),), 0x8000 if kind == "bf16" else 0x80080000, device=value.device)
+    else:
+        random = bits(len(value), offset, salt, seed, value.device)
     if kind == "bf16":
-        stored[0].copy_(to_bfloat16(value, bits(len(value), offset, salt, seed, value.device)))
+        stored[0].copy_(to_bfloat16(value, random))
         return
-    random = bits(len(value), offset, salt, seed, value.device)
     codes, scale = stored
     v = value.float()
     padded = torch.nn.functional.pad(v.abs(), (0, -len(v) % BLOCK)).view(-1, BLOCK)

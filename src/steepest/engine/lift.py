@@ -62,18 +62,22 @@ class Table:
         numels: local number of elements.
         sizes: global number of elements (they differ under sharding).
         salts: the parameter's place in the optimizer, for the hash of stochastic rounding.
+        usual: the parameters themselves and their addresses.
+        offsets: where the local elements begin in the whole tensor, for the same hash; default: at its beginning.
     """
 
     states: list[dict[str, Any]]
     numels: list[int]
     sizes: list[int]
     salts: list[int]
-    usual: tuple[list[Tensor], list[int]]  # the parameters themselves and their addresses
+    usual: tuple[list[Tensor], list[int]]
+    offsets: list[int] = field(default_factory=list)
     plan: Plan = field(init=False)
     stored: dict[Kernel, Addresses] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.plan = Plan(self.numels, self.sizes, self.salts)
+        self.offsets = self.offsets or [0] * len(self.numels)
+        self.plan = Plan(self.numels, self.sizes, self.salts, self.offsets)
 
 
 @dataclass(frozen=True)
@@ -257,8 +261,8 @@ class Eager:
                 elif name == "d":
                     storage["d"][o:e].copy_(v.reshape(-1))
                 else:
-                    place = seed + spec.places[name]
-                    codec.encode(spec.stored[name], v.reshape(-1), tensors[name], o, table.salts[k], place)
+                    place, first = seed + spec.places[name], table.offsets[k] + o
+                    codec.encode(spec.stored[name], v.reshape(-1), tensors[name], first, table.salts[k], place)
             for name, v in sums.items():
                 added[name] = added.get(name, 0.0) + float(v)
         return added

@@ -85,7 +85,7 @@ static inline uint8_t random_q8(float v, float scale, uint32_t r, int sign, int 
 """
 
 _PASS = """
-void %(name)s(int64_t nt, const int64_t*start, const int64_t*numel, const double*size, const int64_t*salt,
+void %(name)s(int64_t nt, const int64_t*start, const int64_t*numel, const double*size, const uint64_t*salt,
               void*const*ptr, const double*sc, int64_t seed, const double*before, double*partial, double*after,
               int threads) {
   const int64_t C = start[nt];
@@ -212,7 +212,7 @@ def emit(
             lines.append(f"{C_TYPE[kind]}*w_{n} = ({C_TYPE[kind]}*)ptr[{at}*nt+k] + o;")
             if kind in ("bf16", "q8s", "q8u") and n != "x":
                 lines.append(f"const uint32_t k_{n} = mix((uint32_t)salt[k]*0x9E3779B9U + "
-                             f"(uint32_t)(seed + {places[n]})*0x85EBCA6BU);")  # fmt: skip
+                             f"(uint32_t)(seed + {places[n]})*0x85EBCA6BU) + (uint32_t)(salt[k] >> 32);")  # fmt: skip
             if kind == "bf16":
                 rounded = f"random_bf16({{}}, mix((uint32_t)(o+i) + k_{n}))" if n != "x" else "near_bf16({})"
                 loop.append(f"w_{n}[i] = {rounded.format(f'(float){vector(v)}')};")
@@ -305,13 +305,15 @@ class Native:
 
 
 class Plan:
-    """The fixed part of a table: lengths, chunks and salts of a list of tensors."""
+    """The fixed part of a table: lengths, chunks, salts and first indices of a list of tensors."""
 
-    def __init__(self, numels: list[int], sizes: list[int], salts: list[int]) -> None:
+    def __init__(self, numels: list[int], sizes: list[int], salts: list[int], offsets: list[int]) -> None:
         self.start = array.array("q", [0])
         for n in numels:
             self.start.append(self.start[-1] - (-n // CHUNK))
-        self.numel, self.salt = array.array("q", numels), array.array("q", salts)
+        self.numel = array.array("q", numels)
+        # two 32-bit numbers: the hash sees no more of either
+        self.salt = array.array("Q", [(o & 0xFFFFFFFF) << 32 | s for o, s in zip(offsets, salts, strict=True)])
         self.size = array.array("d", sizes)
         self.addresses = [a.buffer_info()[0] for a in (self.start, self.numel, self.size, self.salt)]
         self._partial: array.array[float] = array.array("d")

@@ -61,6 +61,25 @@ def alike(t: Tensor, like: Tensor) -> bool:
     return t.device_mesh == like.device_mesh and t.placements == like.placements
 
 
+def offset(t: Tensor) -> int:
+    """Where this process's first element lies in the storage of the whole of t.
+
+    All local elements follow from there in order if the dimension that is cut is the outermost in memory, as FSDP2 cuts.
+    """
+    if not is_sharded(t):
+        return 0
+    assert isinstance(t, DTensor)
+    first, lengths = [0] * t.dim(), list(t.shape)
+    for dim, placement in enumerate(t.placements):
+        if type(placement) is Shard:
+            d, ranks, rank = placement.dim, t.device_mesh.size(dim), t.device_mesh.get_local_rank(dim)
+            chunk = -(-lengths[d] // ranks)
+            begin = min(rank * chunk, lengths[d])
+            first[d] += begin
+            lengths[d] = min(chunk, lengths[d] - begin)
+    return sum(i * stride for i, stride in zip(first, t.stride(), strict=True))
+
+
 def reducer(params: list[Tensor]) -> Callable[[Tensor], None] | None:
     """Adds up the rows of a table of sums that belong to sharded parameters; None if there are none."""
     meshes: dict[tuple[Any, int], list[int]] = {}
@@ -119,6 +138,7 @@ __all__ = [
     "is_sharded",
     "local",
     "mean_over_ranks",
+    "offset",
     "part_of",
     "processes",
     "reducer",

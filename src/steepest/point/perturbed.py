@@ -102,7 +102,7 @@ def remember(run: Run, p: Tensor, name: str, value: Tensor) -> None:
     stored = tuple(shard.local(entry[k]) for k in (name, name + codec.SCALE) if k in entry)
     room = (flat(stored[0]), *stored[1:])
     seed = entry["step"] * 1024 + place  # as the kernels count, so that no two states share their random bits
-    codec.encode(kind, flat(like_storage(value, stored[0])), room, 0, run.opt._sorter.salt(p), seed)
+    codec.encode(kind, flat(like_storage(value, stored[0])), room, shard.offset(p), run.opt._sorter.salt(p), seed)
 
 
 def prepared(run: Run, name: str, indices: Iterable[int]) -> dict[int, tuple[Tensor, bool]]:
