@@ -18,6 +18,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -198,7 +199,7 @@ def _try(run: Callable[..., list[Tensor]], *args: Any) -> list[Tensor] | str:
         dist.all_gather(others, torch.cat([w.flatten() for w in weights]))
         assert torch.equal(others[0], others[1]), "processes ended at different weights"
         return weights
-    except Exception:  # noqa: BLE001 -- whatever went wrong is the result
+    except (Exception, CheckpointException):  # noqa: BLE001 -- whatever went wrong is the result
         return traceback.format_exc()
 
 

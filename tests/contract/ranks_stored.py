@@ -15,7 +15,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    get_state_dict,
+    set_optimizer_state_dict,
+    set_state_dict,
+)
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
@@ -36,6 +42,10 @@ SAVED: dict[str, tuple[str, str, dict[str, Any]]] = {
 }  # fmt: skip
 #: methods without sums over a tensor: the same gradients leave the same bits
 EXACT = ("AdamW", "Lion", "NAdam", "AdaBelief")
+#: torch hands out no list whose length differs from a fresh one's, as Auto's norms of past gradients
+GATHERED = tuple(name for name in SAVED if name != "Auto-int8")
+#: methods that work on whole tensors
+HELD = ("GaLore", "CompressedSGD")
 LIFTS = ("native", "eager")
 #: the mean over two processes is taken in another order
 ROUNDING = 2e-5
@@ -145,6 +155,23 @@ def two_to_two(name: str, folder: str, rank: int) -> list[Tensor]:
     return ranks.whole(other)
 
 
+def gathered(name: str, rank: int) -> list[Tensor]:
+    """Flattened, gathered on both, gathered on the first process and handed out by it: the same state to the bit."""
+    model = ranks.sharded()
+    case, opt = make(name, model)
+    ranks.train(case, model, opt, range(3), rank)
+    flat, full = StateDictOptions(flatten_optimizer_state_dict=True), StateDictOptions(full_state_dict=True)
+    first = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    for ours, theirs in ((flat, flat), (full, full),
+                         (first, StateDictOptions(full_state_dict=True, broadcast_from_rank0=True))):  # fmt: skip
+        saved = get_optimizer_state_dict(model, opt, options=ours)
+        other = ranks.sharded()
+        _, fresh = make(name, other)
+        set_optimizer_state_dict(other, fresh, saved, options=theirs)
+        equal(frozen(fresh), frozen(opt))
+    return ranks.whole(model)
+
+
 def two_to_one(name: str, folder: str, rank: int) -> list[Tensor]:
     """What two processes saved, in one (each of the pair is alone with whole batches): state, then two steps."""
     model = ranks.sharded()
@@ -204,6 +231,24 @@ def rounded(method: str, codec: str, lift: str, rank: int | None) -> list[Tensor
     return ranks.gathered(params)
 
 
+def held_back(method: str, rank: int) -> list[Tensor]:
+    """A NaN that is in one process's part of a gradient: both leave that parameter as it is, and only that."""
+    mesh = init_device_mesh("cpu", (ranks.WORLD,))
+    params = [*Plain(mesh).parameters()]
+    opt = CASES[method](params, **SAVED.get(f"{method}-int8", ("", "", {}))[2])
+    for t in range(3):
+        before = ranks.gathered(params)
+        for p in params:
+            g = torch.ones(p.shape)
+            g[-1] = torch.nan if p is params[3] and t == 1 else 1.0
+            p.grad = distribute_tensor(g, mesh, [Shard(0)])
+        opt.step()
+        stood = [torch.equal(a, b) for a, b in zip(ranks.gathered(params), before, strict=True)]
+        assert stood == [t == 1 and i == 3 for i in range(len(params))], stood
+    assert opt.counters.skipped == 1
+    return ranks.gathered(params)
+
+
 WAYS = {"2to2": two_to_two, "2to1": two_to_one, "1to2": one_to_two}
 ROUNDED = {f"rounded-{codec}-{lift}-{name}": partial(rounded, name, codec, lift)
            for name in (*EXACT, "Auto") for codec in ("bfloat16", "int8") for lift in LIFTS}  # fmt: skip
@@ -213,7 +258,8 @@ OWN = {f"own-{codec}-{name}": partial(own, case, codec) for codec in codecs.CODE
 def tasks(folder: str) -> dict[str, Task]:
     """All of them; checkpoints go into ``folder``."""
     moved = {f"{way}-{name}": partial(run, name, folder) for way, run in WAYS.items() for name in SAVED}
-    return {**OWN, **moved, **ROUNDED}
+    held = {f"held-{name}": partial(held_back, name) for name in HELD}
+    return {**OWN, **moved, **ROUNDED, **held, **{f"gathered-{name}": partial(gathered, name) for name in GATHERED}}
 
 
 def job(rank: int, folder: str) -> None:

@@ -39,6 +39,12 @@ def test_two_processes_load_what_two_saved(stored: dict[str, Any], name: str) ->
     assert _found(stored, f"2to2-{name}")
 
 
+@pytest.mark.parametrize("name", ranks_stored.GATHERED)
+def test_a_gathered_or_flattened_checkpoint_is_the_same(stored: dict[str, Any], name: str) -> None:
+    """torch's options for state dicts: flattened, gathered on all, gathered on one and handed out."""
+    assert _found(stored, f"gathered-{name}")
+
+
 @pytest.mark.parametrize("way", ["2to1", "1to2"])
 @pytest.mark.parametrize("name", ranks_stored.SAVED)
 def test_other_parts_hold_the_same_state(stored: dict[str, Any], name: str, way: str) -> None:
@@ -66,6 +72,12 @@ def test_shards_round_as_one_process(stored: dict[str, Any], task: str) -> None:
         same(found, alone, loose=1e-2)
     else:
         same(found, alone)
+
+
+@pytest.mark.parametrize("name", ranks_stored.HELD)
+def test_a_nan_in_one_part_holds_the_whole_back(stored: dict[str, Any], name: str) -> None:
+    """Parts of whole-tensor methods are left out together: one process would wait for the other's part for good."""
+    assert all(bool(torch.isfinite(w).all()) for w in _found(stored, f"held-{name}"))
 
 
 def test_bytes_of_shards_are_not_read_as_bytes_of_the_whole() -> None:

@@ -294,7 +294,10 @@ class Optimizer(Assembly):
         """Buckets with their direction made where it works in other coordinates."""
         for bucket in self._sorter.sort(evidence):
             if (self._sends or self._charted) and self.nonfinite == "guard":
-                fine = [bool(torch.isfinite(g).all()) for g in bucket.gs]  # a whole tensor's coordinates are at stake
+                bad = torch.tensor([[float(not torch.isfinite(g).all())] for g in bucket.gs])
+                if bucket.fixed.reduce is not None:  # a whole tensor's coordinates are at stake, wherever its parts are
+                    bucket.fixed.reduce(bad)
+                fine = [not n for n in bad.flatten().tolist()]
                 if not all(fine):
                     self._held_back("whole tensors were left as they are")
                     kept = [p for p, ok in zip(bucket.params, fine, strict=True) if ok]
