@@ -18,9 +18,26 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from steepest.core.part import Direction, Geometry, Point, Scalars, StepSize
+from steepest.core.part import Direction, Geometry, Part, Point, Scalars, StepSize
 from steepest.engine.trace import STOPPED
 from steepest.engine.trace import total as total  # the one reduction that the maps of parts may use
+
+
+def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a part's map answers, if its tensors are of the gradient's shape; anything else would be broadcast.
+
+    Raises:
+        ValueError: a direction or a state of another shape.
+    """
+    for name, value in {"d": d, **new}.items():
+        want, found = ((v._vector,) if isinstance(v, StandIn) else tuple(getattr(v, "shape", ())) for v in (g, value))
+        if want != found:
+            owner = next((p for p in part.walk() if name in p.state), part)
+            shapes = "" if isinstance(g, StandIn) else f" of shape {found} for a gradient of {want}"
+            raise ValueError(
+                f"{owner!r} answers {name!r}{shapes}: a map's direction and state have the gradient's shape"
+            )
+    return d, new
 
 
 @dataclass(frozen=True)

@@ -36,23 +36,6 @@ STOPPED = "stopped"
 Rule = Callable[[SimpleNamespace, SimpleNamespace], tuple[dict[str, Tensor], dict[str, Tensor]]]
 
 
-def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a part's map answers, if its tensors are of the gradient's shape; anything else would be broadcast.
-
-    Raises:
-        ValueError: a direction or a state of another shape.
-    """
-    for name, value in {"d": d, **new}.items():
-        want, found = ((v._vector,) if isinstance(v, StandIn) else tuple(getattr(v, "shape", ())) for v in (g, value))
-        if want != found:
-            owner = next((p for p in part.walk() if name in p.state), part)
-            shapes = "" if isinstance(g, StandIn) else f" of shape {found} for a gradient of {want}"
-            raise ValueError(
-                f"{owner!r} answers {name!r}{shapes}: a map's direction and state have the gradient's shape"
-            )
-    return d, new
-
-
 class Unprintable(Exception):
     """The rule uses something that a program cannot express; another lift must run it."""
 
