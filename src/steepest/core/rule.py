@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.part import Direction, Geometry, Part, Point, Scalars, StepSize
-from steepest.engine.trace import STOPPED
+from steepest.engine.trace import STOPPED, StandIn
 from steepest.engine.trace import total as total  # the one reduction that the maps of parts may use
 
 
