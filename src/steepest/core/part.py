@@ -15,15 +15,19 @@ tensor's value.  They are traced once and run by any lift.
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from inspect import Signature
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_args
 
 from torch import Tensor
 
-from steepest.core.given import close, plain
+from steepest.core import fields as F
+from steepest.core.fields import Field
+from steepest.core.fields import check_number as check_number
+from steepest.core.fields import described as described
+from steepest.core.fields import inside as inside
+from steepest.core.fields import nearest as nearest
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES
 from steepest.engine.state import Kept as Kept
 from steepest.engine.state import State as State
@@ -36,62 +40,7 @@ Scalars = SimpleNamespace
 NewState = dict[str, Tensor]
 
 
-def inside(value: float, interval: str) -> bool:
-    """Whether ``value`` lies in an interval written as in mathematics.
-
-    >>> inside(0.0, "[0, 1)"), inside(1.0, "[0, 1)"), inside(5, "(0, inf)")
-    (True, False, True)
-    """
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    above = value >= low if interval[0] == "[" else value > low
-    below = value <= high if interval[-1] == "]" else value < high
-    return above and below
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The words ``", did you mean 'x'?"`` for a misspelt name, or nothing."""
-    meant = close(name, known)
-    return f", did you mean {meant!r}?" if meant else ""
-
-
-def real(value: Any) -> float:
-    """A real number as a float, infinite where it is too large for one.
-
-    >>> real(10**400)
-    inf
-    """
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def check_number(owner: str, name: str, value: object, interval: str) -> float:
-    """Return ``value`` as a float, or say what was wrong with it.
-
-    Raises:
-        TypeError: not a real number.
-        ValueError: NaN or outside ``interval``.
-    """
-    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else plain(value)
-    if isinstance(number, bool) or not isinstance(number, numbers.Real):
-        raise TypeError(f"{owner}: {name} must be a number in {interval}, got {value!r}")
-    found = real(number)
-    if math.isnan(found) or not inside(found, interval):
-        shown = repr(value) if math.isfinite(found) or isinstance(number, float) else f"{found} (too large for a float)"
-        raise ValueError(f"{owner}: {name} must lie in {interval}, got {shown}")
-    return found
-
-
-def described(value: object) -> str:
-    """A wrong value as an error message shows it; a class is told from its object.
-
-    >>> described(int), described(3)
-    ('the class int: make it with int()', '3')
-    """
-    return f"the class {value.__name__}: make it with {value.__name__}()" if isinstance(value, type) else repr(value)
-
-
+@dataclass_transform(eq_default=False, field_specifiers=(F.real, F.whole, F.word, F.flag, F.part, F.argument))
 class Part:
     """What every part shares: declarations, and a constructor that checks against them.
 
@@ -100,9 +49,11 @@ class Part:
         ValueError: a value outside its range.
     """
 
-    #: live numbers: name -> (default, interval)
+    #: what it is made with, by name; :mod:`steepest.core.fields`
+    fields: ClassVar[Mapping[str, Field]] = {}
+    #: live numbers, made from the fields or written here: name -> (default, interval)
     hyper: ClassVar[Mapping[str, tuple[float, str]]] = {}
-    #: fixed choices: name -> (default, what is allowed: an interval for integers, a tuple of words, or None for bools)
+    #: fixed choices, likewise: name -> (default, an interval for integers, a tuple of words, or None for bools)
     structure: ClassVar[Mapping[str, tuple[Any, str | tuple[str, ...] | None]]] = {}
     #: tensors kept from step to step
     state: ClassVar[Mapping[str, State]] = {}
@@ -121,44 +72,42 @@ class Part:
     #: other names this part's state has in torch.optim's checkpoints
     torch_names: ClassVar[Mapping[str, str]] = {}
 
+    __signature__: ClassVar[Signature]
     values: dict[str, float]
     inner: tuple[Part, ...] = ()
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.fields = F.collected(cls)
+        live, fixed = ({n: f for n, f in cls.fields.items() if f.kind == kind} for kind in ("hyper", "structure"))
+        cls.hyper = {name: (field.default, field.allowed) for name, field in live.items()}
+        cls.structure = {name: (field.default, field.allowed) for name, field in fixed.items()}
+        cls.__signature__ = F.signature(cls, None if cls.__init__ is Part.__init__ else cls.__init__)
+
     def __init__(self, *first: Any, **given: Any) -> None:
-        owner = type(self).__name__
-        known = [*self.hyper, *self.structure]
-        if len(first) > len(known):
-            raise TypeError(f"{owner} takes at most {len(known)} values ({', '.join(known)}), got {len(first)}")
-        for name, value in zip(known, first, strict=False):
+        owner, fields = type(self).__name__, self.fields
+        order = sorted(fields, key=lambda name: fields[name].kw_only)
+        if len(first) > len(order):
+            raise TypeError(f"{owner} takes at most {len(order)} values ({', '.join(order)}), got {len(first)}")
+        for name, value in zip(order, first, strict=False):
             if name in given:
                 raise TypeError(f"{owner} got {name} twice")
             given[name] = value
+        known = [*self.hyper, *self.structure]
         for name in given:
-            if name not in known:
+            if name not in fields:
                 raise TypeError(f"{owner} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})")
-        self.values = {
-            name: check_number(owner, name, given.get(name, default), interval)
-            for name, (default, interval) in self.hyper.items()
-        }
-        for name, (default, allowed) in self.structure.items():
-            setattr(self, name, self._checked(owner, name, given.get(name, default), default, allowed))
+        taken = {name: field.taken(owner, given) for name, field in fields.items()}
+        self.values = {name: taken[name] for name in self.hyper}
+        for name, field in fields.items():
+            if field.kind != "hyper":
+                setattr(self, field.attribute, taken[name])
+        self.inner = tuple(taken[n] for n, f in fields.items() if f.kind == "part" and given.get(n) is not None)
+        self.__post_init__()
         self.check(self.values)
 
-    @staticmethod
-    def _checked(owner: str, name: str, value: Any, default: Any, allowed: Any) -> Any:
-        if isinstance(allowed, tuple):
-            if value not in allowed:
-                words = ", ".join(map(repr, allowed))
-                raise ValueError(f"{owner}: {name} must be one of {words}, got {value!r}{nearest(str(value), allowed)}")
-        elif isinstance(allowed, str):
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-                raise TypeError(f"{owner}: {name} must be an integer in {allowed}, got {value!r}")
-            if not inside(int(value), allowed):
-                raise ValueError(f"{owner}: {name} must lie in {allowed}, got {value!r}")
-            return int(value)
-        elif not isinstance(value, type(default)):
-            raise TypeError(f"{owner}: {name} must be a {type(default).__name__}, got {value!r}")
-        return value
+    def __post_init__(self) -> None:
+        """What else a part does when it is made, with its fields in place."""
 
     def kept(self, x: Tensor) -> Mapping[str, Kept]:
         """What stands under the names in ``keeps`` for the parameter x; a name that is left out is not checked."""
@@ -192,7 +141,7 @@ class Direction(Part):
     """Which way, given g?  ``(g, x, s, h) -> (d, new state)``; the move is ``x - η d`` in Euclidean geometry."""
 
     #: whether the map looks at x (with a chart, x must then be brought into its coordinates too)
-    reads_x: bool = False
+    reads_x = False
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The direction of descent d and the state after this step, both shaped like g; here g itself."""
@@ -206,24 +155,18 @@ class Direction(Part):
 class Around(Direction):
     """A direction made from another one; state and hyper-parameters of both live side by side."""
 
-    def __init__(self, inner: Direction, **given: Any) -> None:
-        super().__init__(**given)
-        if not isinstance(inner, Direction):
-            raise TypeError(f"{type(self).__name__} goes around a direction, got {described(inner)}")
-        self.inner = (inner,)
-        self.pointwise = all(part.pointwise for part in (type(self), inner))
+    around: Direction = F.part(Direction, alias="inner")
+
+    def __post_init__(self) -> None:
+        self.pointwise = all(part.pointwise for part in (type(self), self.around))
 
     def ask_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """What the direction inside answers."""
-        inner = self.inner[0]
-        assert isinstance(inner, Direction)
-        return inner(g, x, s, h)
+        return self.around(g, x, s, h)
 
     def ask_heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
         """The signs of the direction inside."""
-        inner = self.inner[0]
-        assert isinstance(inner, Direction)
-        return inner.heading(g, x, s, h)
+        return self.around.heading(g, x, s, h)
 
 
 class Geometry(Part):
@@ -235,7 +178,8 @@ class Geometry(Part):
 
 
 #: the values of ``StepSize.per``
-PER = ("all", "group", "tensor")
+Per = Literal["all", "group", "tensor"]
+PER: tuple[Per, ...] = get_args(Per)
 
 
 class StepSize(Part):
@@ -246,20 +190,20 @@ class StepSize(Part):
     """
 
     #: who shares one step size: "all" tensors, those of a "group", or each "tensor" for itself
-    per: str = "all"
+    per = "all"
     #: numbers kept with those who share it (in all groups, in theirs, in the tensor's state): name -> start
     memory: ClassVar[Mapping[str, float]] = {}
     #: multiply the gradient that enters the direction's first moment (``h.w``) instead of d (D-Adaptation)
-    weighs_gradient: bool = False
+    weighs_gradient = False
     #: needs the loss of this step
-    uses_loss: bool = False
+    uses_loss = False
     #: looks at gradients itself, as the closure gives them: neither chart nor channel
-    plain: bool = False
+    plain = False
     #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
-    lr: float = 1.0
+    lr = 1.0
     #: how ``lr`` is meant: it ``"is the step"``, or it ``"multiplies"`` a step that the part finds, and belongs near 1;
     #: unless a part says otherwise, one that has an ``eta`` of its own finds its step
-    reads_lr: str = IS_THE_STEP
+    reads_lr = IS_THE_STEP
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -300,7 +244,7 @@ class Point(Part):
     """At which point do we ask, which do we keep, and which do we return?"""
 
     #: True where ``after_direction`` is a map that changes d
-    bends: bool = False
+    bends = False
 
     def ask(self, run: Run) -> Evidence:
         """Buy the evidence for this step; the weights must be back at x when this returns."""
@@ -348,7 +292,7 @@ class Chart(Part):
     """In what coordinates?  ``pull(g) -> g̃`` where the direction works, ``push(d̃) -> d`` back where x moves."""
 
     #: what to do with the direction's state when the coordinates change
-    on_refresh: str = "keep"
+    on_refresh = "keep"
 
     def clock(self, t: int) -> int:
         """The step count that the direction's per-step scalars see at step t."""

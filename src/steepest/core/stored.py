@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core.part import real
+from steepest.core.fields import as_float
 from steepest.engine import codec, layout, shard
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def number(value: Any, start: float, trusting: bool) -> str | None:
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return f"is {_shown(value)}, not a number"
-    found = real(value)
+    found = as_float(value)
     fine = math.isfinite(found) or (math.isinf(start) and found == start) or (trusting and isinstance(value, float))
     return None if fine else f"is {found!r}, not a finite number"
 
