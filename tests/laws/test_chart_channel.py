@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import steepest
 from steepest.channel import TopK
 from steepest.chart import LowRank, Split
+from steepest.chart.lowrank import Projection
 from steepest.direction import Adam, Direction, Sign
 from tests.laws.common import few, matrices, streams, vectors, walk
 
@@ -22,7 +23,7 @@ SHAPES = st.sampled_from([(3, 7), (7, 3), (4, 4), (2, 5)])
 ONE = SimpleNamespace(scale=1.0, rest=1.0)
 
 
-def chart(kind: str, rank: int = 1, every: int = 3) -> LowRank:
+def chart(kind: Projection, rank: int = 1, every: int = 3) -> LowRank:
     return LowRank(rank=rank, every=every, projection=kind)
 
 
@@ -36,7 +37,7 @@ def fresh(c: LowRank, G: Tensor, t: int = 1, seed: int = 0) -> dict[str, Any]:
 @KINDS
 @few
 @given(shape=SHAPES, seed=st.integers(0, 50))
-def test_pull_undoes_push_and_push_after_pull_projects(kind: str, shape: tuple[int, int], seed: int) -> None:
+def test_pull_undoes_push_and_push_after_pull_projects(kind: Projection, shape: tuple[int, int], seed: int) -> None:
     """With scale 1: U Uᵀ = 1 in the subspace, Uᵀ U is idempotent, symmetric, of the right rank, and shortens."""
     G, H, c = matrices(*shape, seed), matrices(*shape, seed + 1), chart(kind)
     s = fresh(c, G)
@@ -64,7 +65,7 @@ def test_singular_vectors_keep_most(shape: tuple[int, int], seed: int) -> None:
 
 
 @KINDS
-def test_coordinates_are_renewed_on_time_and_drawn_apart(kind: str) -> None:
+def test_coordinates_are_renewed_on_time_and_drawn_apart(kind: Projection) -> None:
     """At steps 1, 1 + T, 1 + 2T; random ones differ from step to step and from parameter to parameter."""
     c = chart(kind, every=3)
     G = [matrices(9, 12, t) for t in range(8)]
@@ -85,7 +86,7 @@ def test_only_matrices_longer_than_the_rank_are_projected(shape: tuple[int, ...]
 @KINDS
 @few
 @given(seed=st.integers(0, 20))
-def test_galore_stays_in_its_subspace(kind: str, seed: int) -> None:
+def test_galore_stays_in_its_subspace(kind: Projection, seed: int) -> None:
     """All moves between two refreshes lie in one subspace of the rank; state is as thin."""
     W = nn.Parameter(torch.zeros(4, 6, dtype=torch.float64))
     opt = steepest.GaLore([W], rank=2, every=5, projection=kind, lift="eager")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -130,7 +130,7 @@ def test_the_gradient_has_units(make: Callable[[], D.Direction], gs: Stream, pow
 @pytest.mark.parametrize("scale", ["count", "mean"])
 @few
 @given(gs=streams())
-def test_caution(inner: Callable[[], D.Direction], scale: str, gs: Stream) -> None:
+def test_caution(inner: Callable[[], D.Direction], scale: Literal["count", "mean"], gs: Stream) -> None:
     """Where a cautious direction moves it moves as its inner one, times one factor where g is not 0; never against it."""
     plain, cautious = directions(inner(), gs), directions(D.Cautious(inner(), scale=scale, cap=2), gs)
     for g, d, c in zip(gs, plain, cautious, strict=True):
@@ -144,7 +144,7 @@ def test_caution(inner: Callable[[], D.Direction], scale: str, gs: Stream) -> No
 @pytest.mark.parametrize("scale", ["count", "mean"])
 @few
 @given(gs=streams(), dead=st.integers(1, 30))
-def test_caution_does_not_see_what_never_has_a_gradient(inner: Callable[[], D.Direction], scale: str, gs: Stream,
+def test_caution_does_not_see_what_never_has_a_gradient(inner: Callable[[], D.Direction], scale: Any, gs: Stream,
                                                         dead: int) -> None:  # fmt: skip
     """Rows of an embedding that no batch touches change nothing for those that are."""
     alone = directions(D.Cautious(inner(), scale=scale), gs)
@@ -220,7 +220,9 @@ def test_dampening_by_momentum_is_an_average(gs: Stream, beta: float) -> None:
 @pytest.mark.parametrize("inner", [D.Direction, D.Momentum, D.Adam, D.Lion])
 @few
 @given(g=vectors(elements=positive), scale=st.sampled_from(["count", "mean"]))
-def test_caution_on_a_constant_gradient(inner: Callable[[], D.Direction], g: Tensor, scale: str) -> None:
+def test_caution_on_a_constant_gradient(
+    inner: Callable[[], D.Direction], g: Tensor, scale: Literal["count", "mean"]
+) -> None:
     """Everything agrees: the mean leaves the direction as it is, the count takes n/(n+1) of it."""
     part = len(g) / (len(g) + 1) if scale == "count" else 1.0
     want = [d * part for d in directions(inner(), [g] * 4)]

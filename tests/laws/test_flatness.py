@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -226,7 +226,7 @@ def test_frozen_weights_stay_when_gradients_are_estimated(make: Callable[..., po
 
 
 @pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
-def test_memory_is_stored_as_asked(codec: str) -> None:
+def test_memory_is_stored_as_asked(codec: Any) -> None:
     """The average of a long run is the gradient's mean in every codec, up to its rounding; a map reads it back."""
     g = torch.randn(700, generator=torch.Generator().manual_seed(0))
     p = nn.Parameter(torch.zeros(700))
@@ -339,7 +339,7 @@ X = tensor([0.3, -0.7, 0.5])
 
 
 @pytest.mark.parametrize(("side", "order"), [("forward", 1), ("backward", 1), ("centred", 2)])
-def test_differences_go_to_backpropagating_twice(side: str, order: int) -> None:
+def test_differences_go_to_backpropagating_twice(side: Literal["forward", "backward", "centred"], order: int) -> None:
     """With an error of ε, or ε² if they are centred."""
     errors = [float((descended(point.GradientPenalty(strength=0.5, ascent=e, side=side), X) - penalised(X, 0.5)).norm())
               for e in (1e-2, 1e-3)]  # fmt: skip

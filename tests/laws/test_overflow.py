@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from steepest.core.options import Lift
 from torch import nn
 
 import steepest
@@ -14,7 +15,7 @@ import steepest
 @pytest.mark.parametrize("lift", ["eager", "auto"])
 @pytest.mark.parametrize(("dtype", "last"), [(torch.float16, 65504.0), (torch.bfloat16, 3.3895313892515355e38),
                                              (torch.float32, 3.4028234663852886e38)])  # fmt: skip
-def test_the_guard_looks_at_what_is_stored(dtype: torch.dtype, last: float, lift: str) -> None:
+def test_the_guard_looks_at_what_is_stored(dtype: torch.dtype, last: float, lift: Lift) -> None:
     """A move that only the storage type makes infinite stops its element, and it alone; it is counted."""
     x = nn.Parameter(torch.tensor([last, -last, 1.0, last], dtype=dtype))
     opt = steepest.SGD([x], lr=1.0, lift=lift)

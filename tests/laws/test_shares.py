@@ -13,9 +13,10 @@ from torch import Tensor, nn
 import steepest
 from steepest import direction as D
 from steepest import stepsize as S
+from steepest.core.part import Per
 from tests.laws.common import matrices
 
-MAKE: dict[str, Callable[[str], S.StepSize]] = {
+MAKE: dict[str, Callable[[Per], S.StepSize]] = {
     "DoG": lambda per: S.DoG(reps_rel=0.01, per=per),
     "TDoG": lambda per: S.TDoG(reps_rel=1.0, steps=8, per=per),
     "AdaGradNorm": lambda per: S.AdaGradNorm(per=per),
@@ -61,12 +62,12 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 
 
 @ALL
-def test_one_group_is_all(make: Callable[[str], S.StepSize]) -> None:
+def test_one_group_is_all(make: Callable[[Per], S.StepSize]) -> None:
     assert same(run(make("group"), [4])[0], run(make("all"), [4])[0])
 
 
 @ALL
-def test_groups_go_as_they_would_alone(make: Callable[[str], S.StepSize]) -> None:
+def test_groups_go_as_they_would_alone(make: Callable[[Per], S.StepSize]) -> None:
     """With a multiplier each, too; and sharing is something else."""
     joint = run(make("group"), [1, 3], lrs=(1.0, 0.5))[0]
     assert same(joint, run(make("all"), [1, 3], joint=False, lrs=(1.0, 0.5))[0])
@@ -74,7 +75,7 @@ def test_groups_go_as_they_would_alone(make: Callable[[str], S.StepSize]) -> Non
 
 
 @ALL
-def test_tensors_go_as_they_would_alone(make: Callable[[str], S.StepSize]) -> None:
+def test_tensors_go_as_they_would_alone(make: Callable[[Per], S.StepSize]) -> None:
     alone = run(make("all"), [1, 1, 1, 1], joint=False)[0]
     assert same(run(make("tensor"), [4])[0], alone)
     assert same(run(make("tensor"), [2, 2])[0], alone)
@@ -84,7 +85,7 @@ def test_tensors_go_as_they_would_alone(make: Callable[[str], S.StepSize]) -> No
 
 @ALL
 @pytest.mark.parametrize("per", ["all", "group", "tensor"])
-def test_memory_is_kept_where_it_is_shared(make: Callable[[str], S.StepSize], per: str) -> None:
+def test_memory_is_kept_where_it_is_shared(make: Callable[[Per], S.StepSize], per: Per) -> None:
     """In every group alike, in its group, in the tensor's state; and a checkpoint brings it back to the bit."""
     part = make(per)
     ends, (opt,) = run(part, [1, 3])
@@ -107,7 +108,7 @@ def test_memory_is_kept_where_it_is_shared(make: Callable[[str], S.StepSize], pe
 
 @ALL
 @pytest.mark.parametrize("per", ["group", "tensor"])
-def test_a_spoiled_tensor_keeps_to_itself(make: Callable[[str], S.StepSize], per: str) -> None:
+def test_a_spoiled_tensor_keeps_to_itself(make: Callable[[Per], S.StepSize], per: Per) -> None:
     """NaN in one: those who share its step size are left as they are, others go on as if nothing had happened."""
     params = [nn.Parameter(torch.ones(2) * k) for k in (2.0, 3.0)]
     opt = steepest.Optimizer(
@@ -128,6 +129,6 @@ def test_a_spoiled_tensor_keeps_to_itself(make: Callable[[str], S.StepSize], per
 
 def test_line_searches_are_shared_by_all() -> None:
     with pytest.raises(TypeError, match="per"):
-        S.SLS(per="tensor")
+        S.SLS(per="tensor")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="did you mean 'tensor'"):
-        S.DoG(per="tensors")
+        S.DoG(per="tensors")  # type: ignore[arg-type]

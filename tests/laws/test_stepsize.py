@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -139,7 +139,7 @@ def test_armijo_holds_where_sls_stops_and_not_before(seed: int, c: float) -> Non
 @pytest.mark.parametrize("stored", ["mean", "max"])
 @few
 @given(seed=SEEDS)
-def test_the_reference_of_ponos_bounds_every_loss(stored: str, seed: int) -> None:
+def test_the_reference_of_ponos_bounds_every_loss(stored: Literal["mean", "max"], seed: int) -> None:
     """f(x⁺) < C, and C falls: what a nonmonotone search promises on one batch."""
     loss, x = bowl(seed), nn.Parameter(matrices(3, 1, seed).reshape(-1))
     opt, references = steepest.PoNoS([x], stored=stored), [float("inf")]

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Channel, Kept, Scalars
 from steepest.engine import shard
 
@@ -34,7 +35,7 @@ class TopK(Channel):
     Note: the paper compresses η g + e; with the memory in units of the gradient the two agree while η is constant.
     """
 
-    hyper = {"keep": (0.01, "(0, 1]")}
+    keep: float = real("(0, 1]", default=0.01)
     keeps = ("e",)
     cite = ("karimireddy2019error",)
     _attached = False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from steepest.core.fields import part, real, whole, word
 from steepest.core.part import Chart, Direction, Kept, Scalars
+
+Projection = Literal["svd", "random", "columns"]
 
 
 def basis(g: Tensor, rank: int, projection: str, seed: int) -> Tensor:
@@ -24,37 +27,13 @@ def basis(g: Tensor, rank: int, projection: str, seed: int) -> Tensor:
     return torch.linalg.qr(normal).Q.contiguous()
 
 
-class LowRank(Chart):
-    r"""GaLore: moments live in the leading singular subspace of a recent gradient.
+class Subspace(Chart):
+    """What charts of a matrix's subspace share: which one it is, and the way there and back."""
 
-    .. math:: \tilde g = P^\top g,\quad d = \alpha P \tilde d
-
-    (for a matrix with no more rows than columns; otherwise g P and d̃ Pᵀ).  P holds the leading r singular vectors of
-    the gradient, taken anew every ``every`` steps.  Matrices with both sides longer than r are projected, all other
-    parameters pass unchanged.
-
-    Args:
-        scale: α, default 0.25 (paper).
-        rank: r, default 128 (paper, smallest model).
-        every: steps between refreshes, default 200 (paper).
-        projection: ``"svd"`` (paper), ``"random"`` (orthonormal) or ``"columns"`` (a random choice of
-            rows or columns of the shorter side).
-
-    Moments are kept at a refresh as they are (paper and code).
-
-    Source: Zhao et al. 2024, arXiv:2403.03507, Algorithm 2.
-
-    Note: the paper's rule projects a square matrix on the left, the authors' code on the right.
-    """
-
-    hyper = {"scale": (0.25, "[0, inf)")}
-    structure = {"rank": (128, "[1, inf)"), "every": (200, "[1, inf)"),
-                 "projection": ("svd", ("svd", "random", "columns"))}  # fmt: skip
+    rank: int = whole("[1, inf)", default=128, kw_only=True)
+    every: int = whole("[1, inf)", default=200, kw_only=True)
+    projection: Projection = word(default="svd", kw_only=True)
     keeps = ("P",)
-    cite = ("zhao2024galore",)
-    rank: int
-    every: int
-    projection: str
 
     def applies(self, x: Tensor) -> bool:
         """Matrices with both sides longer than the rank."""
@@ -92,12 +71,39 @@ class LowRank(Chart):
             return torch.zeros_like(g).index_copy_(0 if left else 1, P, d)
         return P.to(d.dtype) @ d if left else d @ P.to(d.dtype).T
 
+
+class LowRank(Subspace):
+    r"""GaLore: moments live in the leading singular subspace of a recent gradient.
+
+    .. math:: \tilde g = P^\top g,\quad d = \alpha P \tilde d
+
+    (for a matrix with no more rows than columns; otherwise g P and d̃ Pᵀ).  P holds the leading r singular vectors of
+    the gradient, taken anew every ``every`` steps.  Matrices with both sides longer than r are projected, all other
+    parameters pass unchanged.
+
+    Args:
+        scale: α, default 0.25 (paper).
+        rank: r, default 128 (paper, smallest model).
+        every: steps between refreshes, default 200 (paper).
+        projection: ``"svd"`` (paper), ``"random"`` (orthonormal) or ``"columns"`` (a random choice of
+            rows or columns of the shorter side).
+
+    Moments are kept at a refresh as they are (paper and code).
+
+    Source: Zhao et al. 2024, arXiv:2403.03507, Algorithm 2.
+
+    Note: the paper's rule projects a square matrix on the left, the authors' code on the right.
+    """
+
+    scale: float = real("[0, inf)", default=0.25)
+    cite = ("zhao2024galore",)
+
     def push(self, d: Tensor, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
         """α P d̃."""
         return self._lift(d, g, s) * h.scale
 
 
-class Split(LowRank):
+class Split(Subspace):
     r"""FRUGAL: a direction with state inside the subspace, one without state in the rest of the space.
 
     .. math:: d = P \tilde d(P^\top g) + \phi\, D_0(g - P P^\top g)
@@ -118,16 +124,15 @@ class Split(LowRank):
     it.  Their main runs choose whole blocks of tensors, which is not a chart of one tensor.
     """
 
-    hyper = {"rest": (1.0, "[0, inf)")}
-    structure = {**LowRank.structure, "projection": ("columns", ("svd", "random", "columns"))}
+    complement: Direction = part(Direction, alias="complement")
+    rest: float = real("[0, inf)", default=1.0)
+    projection: Projection = word(default="columns", kw_only=True)
     cite = ("zmushko2024frugal",)
     on_refresh = "reset"
 
-    def __init__(self, complement: Direction, **given: Any) -> None:
-        super().__init__(**given)
-        if not isinstance(complement, Direction) or any(part.state or part.hyper for part in complement.walk()):
-            raise TypeError(f"Split: the complement must be a direction without state, got {complement!r}")
-        self.inner = (complement,)
+    def __post_init__(self) -> None:
+        if any(part.state or part.hyper for part in self.complement.walk()):
+            raise TypeError(f"Split: the complement must be a direction without state, got {self.complement!r}")
 
     def clock(self, t: int) -> int:
         """Steps since the last refresh."""
@@ -135,7 +140,5 @@ class Split(LowRank):
 
     def push(self, d: Tensor, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
         """P d̃ + φ D₀(g - P Pᵀ g)."""
-        complement = self.inner[0]
-        assert isinstance(complement, Direction)
-        rest, _ = complement(g - self._lift(self.pull(g, s), g, s), g, h, h)
+        rest, _ = self.complement(g - self._lift(self.pull(g, s), g, s), g, h, h)
         return self._lift(d, g, s) + rest * h.rest

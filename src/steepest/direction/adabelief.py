@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -27,7 +28,9 @@ class AdaBelief(Direction):
     Note: from version 0.1.0 on the authors' package also rectifies (RAdam) by default; the paper does not.
     """
 
-    hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)")}
+    beta1: float = real("[0, 1)", default=0.9)
+    beta2: float = real("[0, 1)", default=0.999)
+    eps: float = real("[0, inf)", default=1e-8)
     state = {"m": State(), "v": State(signed=False)}
     cite = ("zhuang2020adabelief",)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -32,7 +33,9 @@ class AdaGrad(Direction):
         tensor([ 0.6000, -0.8000])
     """
 
-    hyper = {"eps": (1e-10, "[0, inf)"), "lr_decay": (0.0, "[0, inf)"), "initial_accumulator_value": (0.0, "[0, inf)")}
+    eps: float = real("[0, inf)", default=1e-10)
+    lr_decay: float = real("[0, inf)", default=0.0)
+    initial_accumulator_value: float = real("[0, inf)", default=0.0)
     state = {"v": State(signed=False, exact=True)}
     cite = ("duchi2011adaptive",)
     torch_names = {"v": "sum"}

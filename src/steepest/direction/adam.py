@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import flag, real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -25,13 +26,14 @@ class Adam(Direction):
     Source: Kingma & Ba 2015, arXiv:1412.6980, Algorithm 1.
     """
 
-    hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)")}
-    structure = {"bias_correction": (True, None)}
+    beta1: float = real("[0, 1)", default=0.9)
+    beta2: float = real("[0, 1)", default=0.999)
+    eps: float = real("[0, inf)", default=1e-8)
+    bias_correction: bool = flag(default=True)
     state = {"m": State(), "v": State(signed=False)}
     gives = frozenset({"weighted moment"})
     cite = ("kingma2015adam",)
     torch_names = {"m": "exp_avg", "v": "exp_avg_sq"}
-    bias_correction: bool
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """Bias corrections c1 = 1/(1 - β₁ᵗ) and c2 = 1/√(1 - β₂ᵗ)."""

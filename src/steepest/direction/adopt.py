@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import flag, real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -31,11 +32,12 @@ class Adopt(Direction):
     decay to the gradient by default.
     """
 
-    hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.9999, "[0, 1)"), "eps": (1e-6, "(0, inf)")}
-    structure = {"clip": (True, None)}
+    beta1: float = real("[0, 1)", default=0.9)
+    beta2: float = real("[0, 1)", default=0.9999)
+    eps: float = real("(0, inf)", default=1e-6)
+    clip: bool = flag(default=True)
     state = {"m": State(), "v": State(signed=False)}
     cite = ("taniguchi2024adopt",)
-    clip: bool
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """The clip, and weights that make the first step fill v and leave m at zero."""

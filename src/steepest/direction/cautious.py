@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from steepest.core.fields import whole, word
 from steepest.core.part import Around, NewState, Scalars
 from steepest.core.rule import total
 
@@ -38,10 +40,9 @@ class Cautious(Around):
     Note: decoupled decay is neither masked nor rescaled, and comes before the move.
     """
 
-    structure = {"scale": ("count", ("count", "mean")), "cap": (10, "[1, inf)")}
+    scale: Literal["count", "mean"] = word(default="count")
+    cap: int = whole("[1, inf)", default=10)
     cite = ("liang2024cautious",)
-    scale: str
-    cap: int
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map, with two sums over the tensor."""

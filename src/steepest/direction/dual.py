@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -26,7 +27,7 @@ class DualAveraging(Direction):
     Note: since x⁺ does not begin at x, decay belongs to the gradient; decoupled decay would be undone by the next step.
     """
 
-    hyper = {"weight_decay": (0.0, "[0, inf)")}
+    weight_decay: float = real("[0, inf)", default=0.0)
     state = {"x0": State("x", exact=True), "s": State(exact=True)}
     needs = frozenset({"weights of gradients", "gain"})
     reads_x = True
@@ -63,7 +64,7 @@ class DualAdaGrad(DualAveraging):
     Note: decay as in :class:`DualAveraging`.
     """
 
-    hyper = {**DualAveraging.hyper, "initial_accumulator_value": (0.0, "[0, inf)")}
+    initial_accumulator_value: float = real("[0, inf)", default=0.0)
     state = {**DualAveraging.state, "v": State(signed=False, exact=True)}
     needs = frozenset({"weights of gradients"})
     cite = ("duchi2011adaptive",)

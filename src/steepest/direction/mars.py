@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import flag, real
 from steepest.core.part import Around, NewState, Scalars, State
 from steepest.core.rule import total
 
@@ -29,12 +30,11 @@ class Mars(Around):
     matrices only.  Its second moment, like ours, is of c; the README's formula has g.
     """
 
-    hyper = {"gamma": (0.025, "[0, inf)")}
-    structure = {"clip": (True, None)}
+    gamma: float = real("[0, inf)", default=0.025)
+    clip: bool = flag(default=True)
     state = {"g_prev": State()}
     needs = frozenset({"beta1"})
     cite = ("yuan2024mars",)
-    clip: bool
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """The weight of the difference; none at the first step, where there is no gradient before."""

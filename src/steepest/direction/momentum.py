@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from steepest.core.fields import flag, real
 from steepest.core.part import Around, Direction, NewState, Scalars, State
 
 
@@ -26,12 +27,12 @@ class Momentum(Direction):
     Source: Polyak 1964; Nesterov 1983 in the form of Sutskever et al. 2013, as torch.optim.SGD writes them.
     """
 
-    hyper = {"momentum": (0.9, "[0, 1)"), "dampening": (0.0, "[0, 1]")}
-    structure = {"nesterov": (False, None)}
+    momentum: float = real("[0, 1)", default=0.9)
+    dampening: float = real("[0, 1]", default=0.0)
+    nesterov: bool = flag(default=False)
     state = {"m": State()}
     cite = ("polyak1964some", "sutskever2013importance")
     torch_names = {"m": "momentum_buffer"}
-    nesterov: bool
 
     def check(self, values: Mapping[str, float]) -> None:
         """Nesterov's form needs a momentum, and no dampening."""
@@ -57,7 +58,7 @@ class Coupled(Around):
         weight_decay: λ, default 0.
     """
 
-    hyper = {"weight_decay": (0.0, "[0, inf)")}
+    weight_decay: float = real("[0, inf)", default=0.0)
     reads_x = True
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -35,8 +36,10 @@ class NAdam(Direction):
     with the product that t steps at the present β₁ and ψ give.
     """
 
-    hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.999, "[0, 1)"), "eps": (1e-8, "[0, inf)"),
-             "momentum_decay": (4e-3, "[0, inf)")}  # fmt: skip
+    beta1: float = real("[0, 1)", default=0.9)
+    beta2: float = real("[0, 1)", default=0.999)
+    eps: float = real("[0, inf)", default=1e-8)
+    momentum_decay: float = real("[0, inf)", default=4e-3)
     state = {"m": State(), "v": State(signed=False)}
     cite = ("dozat2016nadam",)
     torch_names = {"m": "exp_avg", "v": "exp_avg_sq"}

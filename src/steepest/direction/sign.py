@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -32,7 +33,8 @@ class Lion(Direction):
     Source: Chen et al. 2023, arXiv:2302.06675, Algorithm 2 (numbering from memory).
     """
 
-    hyper = {"beta1": (0.9, "[0, 1)"), "beta2": (0.99, "[0, 1)")}
+    beta1: float = real("[0, 1)", default=0.9)
+    beta2: float = real("[0, 1)", default=0.99)
     state = {"m": State()}
     cite = ("chen2023lion",)
 

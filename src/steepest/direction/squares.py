@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import flag, real
 from steepest.core.part import Direction, NewState, Scalars, State
 
 
@@ -34,11 +35,10 @@ class AdaGradSQR(Direction):
     invariance away wherever it binds.
     """
 
-    hyper = {"eps": (0.0, "[0, inf)")}
-    structure = {"root": (False, None)}
+    eps: float = real("[0, inf)", default=0.0)
+    root: bool = flag(default=False, kw_only=True)
     state = {"s": State(signed=False)}
     cite = ("abdukhakimov2023sania",)
-    root: bool
 
     def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
         """g: B is positive."""
@@ -66,7 +66,7 @@ class AdamSQR(AdaGradSQR):
     Note: as for AdaGradSQR.
     """
 
-    hyper = {"eps": (0.0, "[0, inf)"), "decay": (0.999, "[0, 1)")}
+    decay: float = real("[0, 1)", default=0.999)
     state = {"v": State(signed=False)}
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:

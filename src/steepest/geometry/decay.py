@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Geometry, Scalars
 
 
@@ -18,7 +19,7 @@ class Decay(Geometry):
     Note: in the paper the schedule multiplies λ but the base learning rate does not; in torch both do.
     """
 
-    hyper = {"weight_decay": (0.01, "[0, inf)")}
+    weight_decay: float = real("[0, inf)", default=0.01)
     cite = ("loshchilov2019decoupled",)
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Geometry, Scalars
 
 
@@ -21,7 +22,8 @@ class Box(Geometry):
         ValueError: lower > upper.
     """
 
-    hyper = {"lower": (-1.0, "[-inf, inf]"), "upper": (1.0, "[-inf, inf]")}
+    lower: float = real("[-inf, inf]", default=-1.0)
+    upper: float = real("[-inf, inf]", default=1.0)
 
     def check(self, values: Mapping[str, float]) -> None:
         """The box must not be empty."""

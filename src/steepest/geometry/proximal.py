@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Geometry, Scalars
 
 
@@ -19,7 +20,7 @@ class L1(Geometry):
     Note: with a preconditioned direction this is the prox in the Euclidean metric, not in the preconditioner's.
     """
 
-    hyper = {"l1": (1e-4, "[0, inf)")}
+    l1: float = real("[0, inf)", default=1e-4)
     cite = ("tibshirani1996regression",)
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Geometry, Scalars
 from steepest.core.rule import total
 
@@ -37,7 +38,7 @@ class Relative(Geometry):
         tensor([ 3., -5.])
     """
 
-    hyper = {"weight_decay": (0.01, "[0, inf)")}
+    weight_decay: float = real("[0, inf)", default=0.01)
     gives = frozenset({"a geometry whose decay fades"})
     cite = ("shazeer2018adafactor",)
 

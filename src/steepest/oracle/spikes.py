@@ -14,7 +14,8 @@ from statistics import median_low
 import torch
 
 from steepest.core.evaluate import Evidence
-from steepest.core.part import Oracle, described
+from steepest.core.fields import part, real, whole
+from steepest.core.part import Oracle
 from steepest.core.run import SPARSE, Run
 from steepest.engine import shard
 
@@ -72,18 +73,14 @@ class SkipSpikes(Oracle):
         (1.0, 1)
     """
 
-    hyper = {"factor": (10.0, "(1, inf)")}
-    structure = {"window": (32, "[1, inf)"), "listen": (3, "[1, inf)")}
+    source: Oracle = part(Oracle, alias="inner", default_factory=Oracle)
+    factor: float = real("(1, inf)", default=10.0)
+    window: int = whole("[1, inf)", default=32)
+    listen: int = whole("[1, inf)", default=3)
     memory = {"norms": ()}
-    window: int
-    listen: int
 
-    def __init__(self, inner: Oracle | None = None, **given: object) -> None:
-        super().__init__(**given)
-        source = Oracle() if inner is None else inner
-        if not isinstance(source, Oracle):
-            raise TypeError(f"SkipSpikes goes around an oracle, got {described(inner)}")
-        self.source, self.inner = source, (source,)
+    def __post_init__(self) -> None:
+        self.inner = (self.source,)
         if self.listen > self.window:
             raise ValueError(f"SkipSpikes: listen={self.listen} norms do not fit into window={self.window}")
 

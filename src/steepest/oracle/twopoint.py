@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import flag, real, whole
 from steepest.core.part import Oracle
 from steepest.core.run import Run
 from steepest.oracle.draws import normal, seed_of
@@ -33,13 +34,12 @@ class TwoPoint(Oracle):
     Source: Spall 1992; Malladi et al. 2023, arXiv:2305.17333, Algorithm 1 (in place).
     """
 
-    hyper = {"radius": (1e-3, "(0, inf)")}
-    structure = {"directions": (1, "[1, inf)"), "seed": (0, "[0, inf)"), "exact": (True, None)}
+    radius: float = real("(0, inf)", default=1e-3)
+    directions: int = whole("[1, inf)", default=1)
+    seed: int = whole("[0, inf)", default=0)
+    exact: bool = flag(default=True)
     needs = frozenset({"closure"})
     cite = ("spall1992multivariate", "malladi2023mezo")
-    directions: int
-    seed: int
-    exact: bool
 
     def evaluate(self, run: Run) -> Evidence:
         """Losses on both sides of x, and a way to draw the estimate tensor by tensor."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
-from steepest.core.part import Kept, NewState, Point, Scalars, State, described
+from steepest.core.fields import part, whole
+from steepest.core.part import Kept, NewState, Point, Scalars, State
 from steepest.core.run import Run
 
 
@@ -45,18 +46,13 @@ class Average(Point):
         2.6667
     """
 
-    structure = {"gamma": (8, "[0, inf)")}
+    around: Point = part(Point, alias="inner", default_factory=Point)
+    gamma: int = whole("[0, inf)", default=8)
     state = {"average": State("x", exact=True)}
     keeps: ClassVar[tuple[str, ...]] = ("averaged",)
     cite = ("shamir2013stochastic",)
-    gamma: int
 
-    def __init__(self, inner: Point | None = None, **given: Any) -> None:
-        super().__init__(**given)
-        self.around = Point() if inner is None else inner
-        if not isinstance(self.around, Point):
-            raise TypeError(f"Average goes around a point, got {described(inner)}")
-        self.inner = () if inner is None else (inner,)
+    def __post_init__(self) -> None:
         self.bends = self.around.bends
 
     def ask(self, run: Run) -> Evidence:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import argument, real, whole, word
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -58,21 +59,19 @@ class BAR(Point):
     paper rescales before the optimizer's update, so that decoupled decay multiplies α_t, too: a term of order η².
     """
 
-    hyper = {"alpha": (0.5, "[0, inf)")}
-    structure = {"variant": ("n", ("n", "o", "proportional")), "schedule": ("constant", ("constant", "linear", "cosine")),
-                 "steps": (0, "[0, inf)")}  # fmt: skip
+    pairs: Pairs | None = argument(default=None)
+    alpha: float = real("[0, inf)", default=0.5)
+    variant: Literal["n", "o", "proportional"] = word(default="n")
+    schedule: Literal["constant", "linear", "cosine"] = word(default="constant")
+    steps: int = whole("[0, inf)", default=0)
     state = {"side": State(exact=True)}  # σ, -σ or 0, in every element
     bends = True
     cite = ("li2024bar",)
-    variant: str
-    schedule: str
-    steps: int
 
-    def __init__(self, pairs: Pairs | None = None, **given: Any) -> None:
-        super().__init__(**given)
+    def __post_init__(self) -> None:
         if self.schedule != "constant" and not self.steps:
             raise ValueError(f"BAR: schedule={self.schedule!r} needs steps, the number after which alpha is zero")
-        self.pairs = None if pairs is None else [tuple(pair) for pair in pairs]
+        self.pairs = None if self.pairs is None else [tuple(pair) for pair in self.pairs]
         self.places: list[tuple[int, int]] | None = None
 
     def settle(self, params: list[Tensor]) -> None:
@@ -101,7 +100,7 @@ class BAR(Point):
         return d - x * (s.side * (h.alpha_t * h.w)), {}
 
 
-def places(pairs: Iterable[tuple[Any, ...]], params: Sequence[Tensor]) -> list[tuple[int, int]]:
+def places(pairs: Iterable[Sequence[Any]], params: Sequence[Tensor]) -> list[tuple[int, int]]:
     """Where each pair stands among the parameters.
 
     Raises:

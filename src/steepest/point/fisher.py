@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Scalars, State
 from steepest.core.run import Run
 from steepest.point.perturbed import Parts, Perturbed, owned
@@ -51,11 +52,10 @@ class FSAM(Perturbed):
     ``sparsity=0``.  Weights without any gradient are never in the mask, and equal ones at its edge are all in.
     """
 
-    hyper = {"rho": (0.05, "[0, inf)"), "sparsity": (0.9, "[0, 1)")}
-    structure = {"every": (100, "[1, inf)")}
+    sparsity: float = real("[0, 1)", default=0.9)
+    every: int = whole("[1, inf)", default=100)
     state = {"still": State(signed=False)}  # 1 - m, so that nothing is masked before the first mask
     cite = ("zhong2022fsam",)
-    every: int
 
     def shared(self, run: Run, group: dict[str, Any], g: Parts) -> dict[str, float]:
         """The size of gradient that the mask cuts at; NaN where the mask stays as it is, negative where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import flag, real
 from steepest.core.part import Point
 from steepest.core.run import Run
 from steepest.point.perturbed import Parts, away, instead, mixed, owned, taken, walk
@@ -36,12 +37,14 @@ class GAM(Point):
     release.  Their code has g₀ + (1-β) g₂ for m: ``whole=True``.
     """
 
-    hyper = {"rho": (0.2, "[0, inf)"), "ascent": (0.02, "[0, inf)"), "alpha": (0.6, "[0, 1]"), "blend": (0.5, "[0, 1]"),
-             "tilt": (0.03, "[0, inf)")}  # fmt: skip
-    structure = {"whole": (False, None)}
+    rho: float = real("[0, inf)", default=0.2)
+    ascent: float = real("[0, inf)", default=0.02)
+    alpha: float = real("[0, 1]", default=0.6)
+    blend: float = real("[0, 1]", default=0.5)
+    tilt: float = real("[0, inf)", default=0.03)
+    whole: bool = flag(default=False)
     needs = frozenset({"closure"})
     cite = ("zhang2023gam",)
-    whole: bool
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, the mixture of four gradients."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import NewState, Scalars, State
 from steepest.point.presam import PreSAM
 
@@ -38,7 +39,8 @@ class InfoSAM(PreSAM):
     0.36 there (claim ``infosam-adversary``, which is *not tested* for the reason above).
     """
 
-    hyper = {"rho": (0.05, "[0, inf)"), "alpha": (0.9, "[0, 1)"), "floor": (1e-12, "(0, inf)")}
+    alpha: float = real("[0, 1)", default=0.9)
+    floor: float = real("(0, inf)", default=1e-12)
     state = {"signal": State()}  # m, in units of g
     on = "objective"
 

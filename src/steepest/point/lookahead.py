@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from steepest.core.fields import real, whole
 from steepest.core.part import Point, State
 from steepest.core.run import Run
 
@@ -20,11 +21,10 @@ class Lookahead(Point):
     Source: Zhang et al. 2019, arXiv:1907.08610, Algorithm 1.
     """
 
-    hyper = {"alpha": (0.5, "[0, 1]")}
-    structure = {"k": (5, "[1, inf)")}
+    alpha: float = real("[0, 1]", default=0.5)
+    k: int = whole("[1, inf)", default=5)
     state = {"slow": State("x", exact=True)}
     cite = ("zhang2019lookahead",)
-    k: int
 
     def keep(self, run: Run) -> None:
         """Synchronise after every k-th step."""

@@ -7,6 +7,7 @@ import math
 import torch
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import real
 from steepest.core.part import Point, State
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -66,7 +67,8 @@ class SMB(Point):
     once, for all groups together.
     """
 
-    hyper = {"c": (0.1, "(0, 1)"), "kappa": (0.99, "(0, 1)")}
+    c: float = real("(0, 1)", default=0.1)
+    kappa: float = real("(0, 1)", default=0.99)
     needs = frozenset({"closure"})
     cite = ("birbil2024bolstering",)
 

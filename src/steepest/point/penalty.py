@@ -6,8 +6,10 @@ Or it is backpropagated twice, which is exact and costs more.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import real, word
 from steepest.core.part import Point
 from steepest.core.run import Run
 from steepest.point.perturbed import away, instead, mixed, owned, taken, walk
@@ -38,11 +40,11 @@ class GradientPenalty(Point):
     Source: Karakida et al. 2023, arXiv:2210.02720, as quoted by third parties; the rest by expansion.
     """
 
-    hyper = {"strength": (0.05, "[0, inf)"), "ascent": (0.05, "(0, inf)")}
-    structure = {"side": ("forward", (*SIDES, "exact"))}
+    strength: float = real("[0, inf)", default=0.05)
+    ascent: float = real("(0, inf)", default=0.05)
+    side: Literal["forward", "backward", "centred", "exact"] = word(default="forward")
     needs = frozenset({"closure"})
     cite = ("karakida2023gradient",)
-    side: str
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient of the penalised loss here."""

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import real
 from steepest.core.part import NewState, Point, Scalars
 from steepest.core.run import Run
 from steepest.engine import codec, shard
@@ -126,7 +127,7 @@ class Perturbed(Point):
     perturbation, and where it is not finite the step goes on with the gradient at x, for the engine to judge.
     """
 
-    hyper = {"rho": (0.05, "[0, inf)")}
+    rho: float = real("[0, inf)", default=0.05)
     needs = frozenset({"closure"})
 
     def lean(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, NewState]:

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import NewState, Scalars
 from steepest.point.perturbed import Perturbed
 
@@ -62,7 +63,8 @@ class ASAM(PreSAM):
     same for all.  The authors report ρ = 2 to be best then on CIFAR-10, and 0.5 with biases left out.
     """
 
-    hyper = {"rho": (0.5, "[0, inf)"), "offset": (0.01, "[0, inf)")}
+    rho: float = real("[0, inf)", default=0.5)
+    offset: float = real("[0, inf)", default=0.01)
     cite = ("kwon2021asam",)
 
     def precondition(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor | float, NewState]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Scalars
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -53,14 +54,13 @@ class ScheduleFree(Average):
         3.0
     """
 
-    hyper = {"pull": (0.9, "[0, 1)")}
-    structure = {"gamma": (0, "[0, inf)"), "power": (2, "[0, inf)")}
+    pull: float = real("[0, 1)", default=0.9)
+    gamma: int = whole("[0, inf)", default=0)
+    power: int = whole("[0, inf)", default=2)
     keeps = (*Average.keeps, "weighed")
     cite = ("defazio2024road",)
-    power: int
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __post_init__(self) -> None:
         self.bends = True
 
     def after_direction(self, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:

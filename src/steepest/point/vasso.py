@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import NewState, Scalars, State
 from steepest.point.perturbed import Perturbed
 
@@ -25,7 +26,7 @@ class VaSSO(Perturbed):
     Source: Li & Giannakis 2023, arXiv:2309.15639, as in the authors' code; the paper itself was read in excerpts only.
     """
 
-    hyper = {"rho": (0.05, "[0, inf)"), "theta": (0.9, "(0, 1]")}
+    theta: float = real("(0, 1]", default=0.9)
     state = {"slope": State()}  # d, in units of g
     cite = ("li2023vasso",)
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import NewState, Scalars, State, StepSize
 
 
@@ -38,7 +39,7 @@ class UDoG(StepSize):
     in Euclidean geometry.  Nothing moves before the first gradient that is not zero.
     """
 
-    hyper = {"reps_rel": (1e-6, "(0, inf)")}
+    reps_rel: float = real("(0, inf)", default=1e-6)
     state = {"x0": State("x", exact=True), "asked": State()}
     memory = {"rbar": 0.0, "far": 0.0, "sum_r": 0.0, "sum_w": 0.0, "Q": 0.0, "M": 0.0, "half": 0.0}
     gives = frozenset({"weights of points"})
@@ -100,7 +101,7 @@ class ADoG(StepSize):
     the sum, at least 1; here it is the paper's.
     """
 
-    hyper = {"reps_rel": (1e-6, "(0, inf)")}
+    reps_rel: float = real("(0, inf)", default=1e-6)
     state = {"x0": State("x", exact=True), "z": State("x", exact=True)}
     memory = {"rbar": 0.0, "sum_r": 0.0, "sum_a": 1.0, "alpha": 1.0, "G": 0.0}
     gives = frozenset({"coupled sequence"})

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from steepest.core.part import PER, Scalars, StepSize
+from steepest.core.fields import real, word
+from steepest.core.part import Per, Scalars, StepSize
 
 
 class AdaGradNorm(StepSize):
@@ -33,8 +34,8 @@ class AdaGradNorm(StepSize):
         [0.3333, 0.2]
     """
 
-    hyper = {"b0": (1e-8, "[0, inf)")}
-    structure = {"per": ("all", PER)}
+    b0: float = real("[0, inf)", default=1e-8)
+    per: Per = word(default="all")
     memory = {"b2": 0.0}
     reads_lr = "is the step"  # a length, in units of x
     cite = ("ward2019adagrad", "attia2023adagrad")

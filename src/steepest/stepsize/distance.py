@@ -9,10 +9,29 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from steepest.core.part import PER, NewState, Scalars, State, StepSize
+from steepest.core.fields import real, whole, word
+from steepest.core.part import NewState, Per, Scalars, State, StepSize
 
 
-class DoG(StepSize):
+class Reach(StepSize):
+    """What DoG and its kin share: the largest distance from the start so far."""
+
+    reps_rel: float = real("(0, inf)", default=1e-6)
+    state = {"x0": State("x", exact=True)}
+    cite = ("ivgi2023dog",)
+
+    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
+        """‖d‖², ‖x - x₀‖² and ‖x₀‖²."""
+        return {"dd": d * d, "moved": (x - s.x0) * (x - s.x0), "start": s.x0 * s.x0}
+
+    @staticmethod
+    def reach(sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
+        """r̄ with this point."""
+        least = memory["rbar"] or h.reps_rel * (1 + math.sqrt(sums["start"]))
+        memory["rbar"] = max(least, math.sqrt(sums["moved"]))
+
+
+class DoG(Reach):
     r"""Distance over gradients.
 
     .. math:: \eta_t = \frac{\bar r_t}{\sqrt{G_t}},\quad
@@ -34,15 +53,9 @@ class DoG(StepSize):
     for each parameter group, the paper one for all.
     """
 
-    hyper = {"reps_rel": (1e-6, "(0, inf)"), "G0": (1e-8, "[0, inf)")}
-    structure = {"per": ("all", PER)}
-    state = {"x0": State("x", exact=True)}
+    G0: float = real("[0, inf)", default=1e-8)
+    per: Per = word(default="all")
     memory = {"rbar": 0.0, "G": 0.0}
-    cite = ("ivgi2023dog",)
-
-    def measure(self, g: Tensor, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> dict[str, Tensor]:
-        """‖d‖², ‖x - x₀‖² and ‖x₀‖²."""
-        return {"dd": d * d, "moved": (x - s.x0) * (x - s.x0), "start": s.x0 * s.x0}
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """r̄/√G."""
@@ -51,14 +64,8 @@ class DoG(StepSize):
         memory["G"] += sums["dd"] + (h.G0 if first else 0.0)
         return memory["rbar"] / math.sqrt(memory["G"]) if memory["G"] > 0 else 0.0
 
-    @staticmethod
-    def reach(sums: Mapping[str, float], memory: dict[str, float], h: Scalars) -> None:
-        """r̄ with this point."""
-        least = memory["rbar"] or h.reps_rel * (1 + math.sqrt(sums["start"]))
-        memory["rbar"] = max(least, math.sqrt(sums["moved"]))
 
-
-class TDoG(DoG):
+class TDoG(Reach):
     r"""Tamed distance over gradients: DoG with a denominator so large that the points provably stay near.
 
     .. math:: \eta_t = \frac{\bar r_t}{\sqrt{G'_t}},\quad
@@ -84,10 +91,11 @@ class TDoG(DoG):
     The taming costs a factor of thousands: in 10,000 steps from a small r_ε it hardly moves, and it is here for theory.
     """
 
-    hyper = {"reps_rel": (1e-6, "(0, inf)"), "delta": (0.01, "(0, 1)"), "bound": (0.0, "[0, inf)")}
-    structure = {"steps": (10_000, "[1, inf)"), "per": ("all", PER)}
+    delta: float = real("(0, 1)", default=0.01)
+    bound: float = real("[0, inf)", default=0.0)
+    steps: int = whole("[1, inf)", default=10_000)
+    per: Per = word(default="all")
     memory = {"rbar": 0.0, "G": 0.0, "tamed": 0.0, "first": 0.0, "most": 0.0}
-    steps: int
 
     def eta(self, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """r̄/√G'."""
@@ -109,8 +117,8 @@ class DAdaptation(StepSize):
     With a finite ``growth_rate`` it is no larger than that many times the one before (authors' code, against instability).
     """
 
-    hyper = {"d0": (1e-6, "(0, inf)"), "growth_rate": (math.inf, "(1, inf]")}
-    structure = {"per": ("all", PER)}
+    d0: float = real("(0, inf)", default=1e-6)
+    growth_rate: float = real("(1, inf]", default=math.inf)
     memory = {"distance": 0.0, "numerator": 0.0}
     cite = ("defazio2023dadaptation",)
 
@@ -148,6 +156,7 @@ class DAdaptAdam(DAdaptation):
     place of its root, and norms in the place of the inner product, which are not the same where s forgets.
     """
 
+    per: Per = word(default="all")
     state = {"s": State()}
     needs = frozenset({"weighted moment", "v", "beta2", "eps"})
     weighs_gradient = True
@@ -191,6 +200,7 @@ class DAdaptSGD(DAdaptation):
     diverges on some least-squares problems.
     """
 
+    per: Per = word(default="all")
     state = {"s": State()}
     memory = {**DAdaptation.memory, "g0": 0.0}
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from steepest.core.part import NewState, Scalars
+from steepest.core.fields import real, word
+from steepest.core.part import NewState, Per, Scalars
 from steepest.stepsize.distance import DAdaptation
 
 
 class Dual(DAdaptation):
     """What both kinds of dual averaging share: either bound, from terms of all steps and norms of the sum."""
 
-    structure = {"bound": ("inner", ("inner", "norms")), **DAdaptation.structure}
+    bound: Literal["inner", "norms"] = word(default="inner", kw_only=True)
+    per: Per = word(default="all", kw_only=True)
     gives = frozenset({"weights of gradients"})
     weighs_gradient = True
-    bound: str
 
     @staticmethod
     def summed(g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor]:
@@ -66,7 +68,7 @@ class DAdaptDual(Dual):
     mean, which is the same once d stands still.
     """
 
-    hyper = {**Dual.hyper, "G0": (0.0, "[0, inf)")}
+    G0: float = real("[0, inf)", default=0.0)
     memory = {**Dual.memory, "G": 0.0, "gain": 0.0, "gain_before": 0.0}
     needs = frozenset({"s", "x0", "weight_decay"})
     gives = Dual.gives | {"gain"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real, whole, word
 from steepest.core.part import LineSearch, Scalars
 from steepest.core.run import Run
 
@@ -70,12 +72,14 @@ class SLS(Armijo):
     is not remembered, so that rounding cannot make steps shorter and shorter.
     """
 
-    hyper = {"c": (0.1, "(0, 1)"), "shrink": (0.9, "(0, 1)"), "growth": (2.0, "[1, inf)"), "eta_max": (1.0, "(0, inf)")}
-    structure = {"batches_per_epoch": (500, "[1, inf)"), "reset": ("grow", ("grow", "keep", "max"))}
+    c: float = real("(0, 1)", default=0.1)
+    shrink: float = real("(0, 1)", default=0.9)
+    growth: float = real("[1, inf)", default=2.0)
+    eta_max: float = real("(0, inf)", default=1.0)
+    batches_per_epoch: int = whole("[1, inf)", default=500)
+    reset: Literal["grow", "keep", "max"] = word(default="grow")
     memory = {**Armijo.memory, "eta_prev": 0.0}
     cite = ("vaswani2019painless",)
-    batches_per_epoch: int
-    reset: str
 
     def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The accepted step."""
@@ -123,12 +127,16 @@ class PoNoS(Armijo):
     in the mean, and 0.31 by their file.  φ is ours.
     """
 
-    hyper = {"c": (0.5, "(0, 1)"), "c_p": (0.1, "(0, inf)"), "delta": (0.5, "(0, 1)"), "eta_max": (10.0, "(0, inf)"),
-             "xi": (1.0, "[0, 1]"), "f_star": (0.0, "(-inf, inf)"), "forget": (1.0, "(0, inf]")}  # fmt: skip
-    structure = {"stored": ("mean", ("mean", "max"))}
+    c: float = real("(0, 1)", default=0.5)
+    c_p: float = real("(0, inf)", default=0.1)
+    delta: float = real("(0, 1)", default=0.5)
+    eta_max: float = real("(0, inf)", default=10.0)
+    xi: float = real("[0, 1]", default=1.0)
+    f_star: float = real("(-inf, inf)", default=0.0)
+    forget: float = real("(0, inf]", default=1.0)
+    stored: Literal["mean", "max"] = word(default="mean")
     memory = {**Armijo.memory, "C": 0.0, "Q": 0.0, "backtracks": 0.0}
     cite = ("galli2023ponos",)
-    stored: str
 
     def search(self, run: Run, sums: Mapping[str, float], memory: dict[str, float], h: Scalars, loss: float) -> float:
         """The accepted step."""

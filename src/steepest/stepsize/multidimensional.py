@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import LineSearch, Scalars, State
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -40,7 +41,7 @@ def plane(run: Run, g: Tensors, Pg: Tensors, fallen: float, fuzz: float) -> Tens
 class Cutting(LineSearch):
     """What both sets share: trials, and the plane behind one that failed."""
 
-    hyper = {"c0": (1e10, "(0, inf)")}
+    c0: float = real("(0, inf)", default=1e10)
     state = {"b": State(signed=False, exact=True)}
     cite = ("kunstner2023multidimensional",)
     plain = True

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Scalars, StepSize
 
 
@@ -30,8 +31,10 @@ class SPS(StepSize):
     Note: a zero step is not stored as η₋; in the authors' code one zero gradient freezes the method for ever.
     """
 
-    hyper = {"c": (0.5, "(0, inf)"), "f_star": (0.0, "(-inf, inf)"), "eta_max": (10.0, "(0, inf]"),
-             "growth": (float("inf"), "[1, inf]")}  # fmt: skip
+    c: float = real("(0, inf)", default=0.5)
+    f_star: float = real("(-inf, inf)", default=0.0)
+    eta_max: float = real("(0, inf]", default=10.0)
+    growth: float = real("[1, inf]", default=float("inf"))
     memory = {"eta_prev": float("inf")}
     needs = frozenset({"closure"})
     uses_loss = True
@@ -70,7 +73,7 @@ class SANIA(StepSize):
     Note: 1 - √(1 - ν) is worked out as ν / (1 + √(1 - ν)), which does not cancel for small ν.
     """
 
-    hyper = {"f_star": (0.0, "(-inf, inf)")}
+    f_star: float = real("(-inf, inf)", default=0.0)
     needs = frozenset({"closure"})
     uses_loss = True
     cite = ("abdukhakimov2023sania",)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from steepest.core.fields import real
 from steepest.core.part import Scalars, StepSize
 
 LISTENS = 5  # agreements that make a mean worth believing
@@ -78,7 +79,7 @@ class Slope(StepSize):
         8.123
     """
 
-    hyper = {"usual": (0.06, "(0, inf)")}
+    usual: float = real("(0, inf)", default=0.06)
     #: η; P_t/P; the running c, its largest, how many; negative slopes on the way up; 1 when up; last sign; its changes
     memory = {"found": 0.0, "signal": 1.0, "agree": 0.0, "most": 0.0, "heard": 0.0,
               "slips": 0.0, "up": 0.0, "sign": 0.0, "turns": 0.0}  # fmt: skip
