@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import steepest
+from steepest.core.options import Codec, Lift
 from tests.contract.saboteurs import Honest
 
 
@@ -100,7 +101,7 @@ class CompilesAgain(steepest.SGD):
 class LiftDependent(steepest.SGD):
     """Is another method when run eagerly."""
 
-    def __init__(self, params: Any, lr: float = 0.05, lift: str = "auto", **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 0.05, lift: Lift = "auto", **options: Any) -> None:
         super().__init__(params, lr * (1.01 if lift == "eager" else 1.0), lift=lift, **options)
 
 
@@ -137,7 +138,7 @@ class Hoards(Honest):
 class SlowWhenSmall(steepest.Adam):
     """Stands nearly still with compressed state."""
 
-    def __init__(self, params: Any, lr: float = 0.03, codec: str = "float32", **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 0.03, codec: Codec = "float32", **options: Any) -> None:
         super().__init__(params, lr if codec == "float32" else lr * 0.1, codec=codec, **options)
 
 

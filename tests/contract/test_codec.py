@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import steepest
+from steepest.core.options import Codec, Lift
 from steepest.engine import codec
 
 KINDS = ("bf16", "q8s", "q8u")
@@ -99,14 +100,15 @@ def test_bfloat16_keeps_what_is_no_number() -> None:
 
 @pytest.mark.parametrize("name", ["bfloat16", "int8"])
 @pytest.mark.parametrize("n", [1, 255, 257, 4097, 9000])
-def test_printed_and_eager_codes_are_the_same_bits(name: str, n: int) -> None:
+def test_printed_and_eager_codes_are_the_same_bits(name: Codec, n: int) -> None:
     """A signed and an unsigned state of many magnitudes, tiny and zero values among them, through both lifts."""
     g = _wide(n, signed=True, spread=12.0)
     g[::5] = 0.0
     if n > 3:
         g[1], g[2] = 1e-42, -3e-39
     kept = []
-    for lift in ("eager", "native"):
+    lifts: tuple[Lift, ...] = ("eager", "native")
+    for lift in lifts:
         p = nn.Parameter(torch.zeros(n))
         opt = steepest.Adam([p], lr=0.0, codec=name, lift=lift)
         for t in range(3):

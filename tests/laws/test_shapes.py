@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ class Row(Rows):
 @pytest.mark.parametrize("nonfinite", ["guard", "propagate"])
 @pytest.mark.parametrize("lift", ["eager", "auto"])
 @pytest.mark.parametrize(("make", "name"), [(Sums, "m"), (Rows, "m"), (Row, "d")])
-def test_what_would_be_broadcast_is_refused(make: type[Direction], name: str, lift: str, nonfinite: str) -> None:
+def test_what_would_be_broadcast_is_refused(make: type[Direction], name: str, lift: Any, nonfinite: Any) -> None:
     """At the first step, with the part named, also inside another; weights stay."""
     x = nn.Parameter(torch.ones(4, 3))
     direction = steepest.direction.Coupled(make())

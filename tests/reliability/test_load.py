@@ -109,7 +109,7 @@ def test_what_is_damaged_is_refused_and_changes_nothing(what: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("codec", ["float32", "bfloat16", "int8"])
-def test_other_precisions_are_converted(dtype: torch.dtype, codec: str) -> None:
+def test_other_precisions_are_converted(dtype: torch.dtype, codec: Any) -> None:
     """torch's checkpoint of a model in another precision: the same moments, rounded as the codec does."""
     values = torch.linspace(0.1, 1, 600)
     theirs = nn.Parameter(torch.zeros(600, dtype=dtype))
@@ -143,7 +143,7 @@ def test_layouts_are_converted() -> None:
         assert state["m"].is_contiguous()
 
 
-def columns(rank: int, projection: str) -> Make:
+def columns(rank: int, projection: Any) -> Make:
     """Adam in the coordinates of a chart."""
     return lambda params, **options: steepest.Optimizer(
         params, lr=0.1, direction=steepest.direction.Adam(),

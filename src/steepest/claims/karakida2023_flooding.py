@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from steepest.claims.tasks import digits, network
 LR, LEVEL = 0.2, 0.5
 
 
-def difference(loss: partial[Tensor], x: Tensor, side: str) -> Tensor:
+def difference(loss: partial[Tensor], x: Tensor, side: Literal["forward", "backward", "centred"]) -> Tensor:
     """Δ of the library's own finite-difference regularization at x, by what it descends beyond the gradient."""
     ends = []
     for strength in (1.0, 0.0):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import statistics
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ def balance(x: Tensor, y: Tensor) -> float:
 
 @cache
 def run(
-    kind: str, strength: float, std: float, seeds: tuple[int, ...], steps: int
+    kind: Any, strength: float, std: float, seeds: tuple[int, ...], steps: int
 ) -> tuple[list[Curve], float, list[float]]:
     """|B| along the way for each seed, gradients a step, and how far each product is from T in the end."""
     if kind == "SAM" and len(seeds) > 1:  # its radius is a norm over everything, so seeds are run one by one
@@ -59,7 +60,7 @@ def run(
         opt = steepest.SGD([*xs, *ys], lr=TIME / steps)
     else:
         pairs = list(zip(xs, ys, strict=True))
-        how = {"schedule": "linear", "steps": steps} if kind == "n" else {}
+        how: dict[str, Any] = {"schedule": "linear", "steps": steps} if kind == "n" else {}
         point = steepest.point.BAR(pairs, alpha=strength, variant=kind, **how)
         opt = steepest.Optimizer([*xs, *ys], lr=TIME / steps, point=point)
     targets = T[:, None] + torch.stack([noise(seed, std, steps) for seed in seeds])
@@ -84,7 +85,7 @@ def run(
     return curves, opt.counters.backwards / steps, rest(T)[0].flatten(1).norm(dim=1).tolist()
 
 
-def compare(kind: str, strength: float, fast: bool) -> Measured:
+def compare(kind: Any, strength: float, fast: bool) -> Measured:
     """Final |B| relative to SGD's by noise, worst seed; how much more the noise takes; what SGD keeps of it."""
     seeds, steps = ((10,), 5_000) if fast else ((10, 11, 12), 25_000)
     numbers: dict[str, float] = {}

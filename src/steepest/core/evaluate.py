@@ -67,7 +67,7 @@ class Evidence:
         moved: the point has made all moves of this step itself.
     """
 
-    loss: Tensor | float | None = None
+    loss: Tensor | None = None
     gradient: Callable[[int, Tensor], Tensor] | None = None
     moved: bool = False
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Unpack, overload
 
 import torch
 from torch import Tensor
@@ -24,20 +24,11 @@ from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
+from steepest.core.fields import check_number, nearest
 from steepest.core.given import plain
 from steepest.core.observe import observed
-from steepest.core.part import (
-    Channel,
-    Chart,
-    Direction,
-    Geometry,
-    LineSearch,
-    Oracle,
-    Point,
-    StepSize,
-    check_number,
-    nearest,
-)
+from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
+from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
 from steepest.core.rule import Maps
 from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
@@ -46,8 +37,6 @@ from steepest.engine import shard
 from steepest.engine.layout import like_storage
 from steepest.engine.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
 from steepest.engine.trace import BELOW, STOPPED
-
-NONFINITE = ("guard", "skip", "raise", "propagate")
 
 
 class Optimizer(Assembly):
@@ -97,10 +86,10 @@ class Optimizer(Assembly):
         chart: Chart | None = None,
         channel: Channel | None = None,
         maximize: bool = False,
-        codec: str = "float32",
-        lift: str = "auto",
-        nonfinite: str = "guard",
-        **unknown: Any,
+        codec: Codec = "float32",
+        lift: Lift = "auto",
+        nonfinite: Nonfinite = "guard",
+        **unknown: Unpack[Torch],
     ) -> None:
         self._refuse(unknown)
         given = {"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
@@ -130,9 +119,15 @@ class Optimizer(Assembly):
 
     # ---- the step ------------------------------------------------------------------------------------------------
 
+    @overload  # type: ignore[override]  # torch's closure returns a number
+    def step(self, closure: None = None, *, scaler: Any = None) -> None: ...
+
+    @overload
+    def step(self, closure: Closure, *, scaler: Any = None) -> Tensor: ...
+
     @in_full
     @observed
-    def step(self, closure: Closure | None = None, *, scaler: Any = None) -> Any:
+    def step(self, closure: Closure | None = None, *, scaler: Any = None) -> Tensor | None:
         """One step of the method.
 
         Args:

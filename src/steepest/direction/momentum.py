@@ -81,7 +81,8 @@ class WeightedMomentum(Direction):
     Source: Defazio & Mishchenko 2023, arXiv:2301.07733v1, Algorithm 3.
     """
 
-    hyper = {"momentum": (0.9, "[0, 1)"), "weight_decay": (0.0, "[0, inf)")}
+    momentum: float = real("[0, 1)", default=0.9)
+    weight_decay: float = real("[0, inf)", default=0.0)
     state = {"m": State()}
     needs = frozenset({"weights of gradients"})
     gives = frozenset({"moment of weighted gradients"})

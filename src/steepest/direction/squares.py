@@ -98,7 +98,8 @@ class DiagonalHessian(Direction):
     ``decay``.  A floor takes the invariance to units of x away wherever it binds.
     """
 
-    hyper = {"decay": (0.999, "[0, 1)"), "floor": (0.1, "(0, inf)")}
+    decay: float = real("[0, 1)", default=0.999)
+    floor: float = real("(0, inf)", default=0.1)
     state = {"D": State()}
     needs = frozenset({"probe of the Hessian"})
     cite = ("abdukhakimov2023sania",)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 
 from steepest import direction as D
 from steepest.core.given import several
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Decayed, DecayedTorch, DirectedTorch
 from steepest.core.stored import count
 from steepest.geometry import Decay
 from steepest.optim.registry import method
@@ -18,7 +19,14 @@ Betas = tuple[float, float]
 _TORCH = {"foreach": None, "capturable": False, "differentiable": False, "fused": None, "amsgrad": False}
 
 
-def named(betas: Any) -> dict[str, float]:
+class Pair(TypedDict):
+    """Of hyper-parameters."""
+
+    beta1: float
+    beta2: float
+
+
+def named(betas: Any) -> Pair:
     """``betas``, any sequence of two, as the hyper-parameters beta1 and beta2.
 
     Raises:
@@ -62,7 +70,7 @@ class Adam(_Adams):
     torch_group = {**_TORCH, "decoupled_weight_decay": False}
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, amsgrad: bool = False, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, amsgrad: bool = False, **options: Unpack[DirectedTorch]) -> None:  # fmt: skip
         inner = self._moments(amsgrad)(**named(betas), eps=eps)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
@@ -86,7 +94,7 @@ class AdamW(_Adams):
     torch_group = {**_TORCH, "decoupled_weight_decay": True}
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.01, amsgrad: bool = False, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.01, amsgrad: bool = False, **options: Unpack[DecayedTorch]) -> None:  # fmt: skip
         inner = self._moments(amsgrad)(**named(betas), eps=eps)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -107,8 +115,16 @@ class AMSGrad(Optimizer):
 
     torch_group = {**_TORCH, "amsgrad": True, "decoupled_weight_decay": False}
 
-    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, bias_correction: bool = True, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        bias_correction: bool = True,
+        **options: Unpack[DirectedTorch],
+    ) -> None:
         inner = D.AMSGrad(**named(betas), eps=eps, bias_correction=bias_correction)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
@@ -131,8 +147,16 @@ class NAdam(Optimizer):
 
     torch_group = {"foreach": None, "capturable": False, "differentiable": False, "decoupled_weight_decay": False}
 
-    def __init__(self, params: Any, lr: float = 2e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, momentum_decay: float = 4e-3, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 2e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        **options: Unpack[DirectedTorch],
+    ) -> None:
         inner = D.NAdam(**named(betas), eps=eps, momentum_decay=momentum_decay)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
@@ -155,7 +179,7 @@ class AdaBelief(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.AdaBelief(**named(betas), eps=eps)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -178,8 +202,16 @@ class AdaGrad(Optimizer):
 
     torch_group = {"foreach": None, "differentiable": False, "fused": None}
 
-    def __init__(self, params: Any, lr: float = 1e-2, lr_decay: float = 0.0, weight_decay: float = 0.0,
-                 initial_accumulator_value: float = 0.0, eps: float = 1e-10, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        **options: Unpack[DirectedTorch],
+    ) -> None:
         inner = D.AdaGrad(eps=eps, lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value)
         super().__init__(params, lr, direction=D.Coupled(inner, weight_decay=weight_decay), **options)
 
@@ -201,7 +233,7 @@ class Lion(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-4, betas: Betas = (0.9, 0.99), weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.Lion(**named(betas))
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -221,7 +253,7 @@ class ADOPT(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.9999), eps: float = 1e-6,
-                 weight_decay: float = 0.0, clip: bool = True, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, clip: bool = True, **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.Adopt(**named(betas), eps=eps, clip=clip)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -240,7 +272,7 @@ class CAdamW(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-6,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.Cautious(D.Adam(**named(betas), eps=eps))
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -258,7 +290,7 @@ class CLion(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-4, betas: Betas = (0.95, 0.98), weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.Cautious(D.Lion(**named(betas)))
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
 
@@ -280,6 +312,6 @@ class MARS(Optimizer):
 
     def __init__(self, params: Any, lr: float = 3e-3, betas: Betas = (0.95, 0.99), eps: float = 1e-8,
                  gamma: float = 0.025, weight_decay: float = 0.0, clip: bool = True,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[Decayed]) -> None:  # fmt: skip
         inner = D.Mars(D.Adam(**named(betas), eps=eps), gamma=gamma, clip=clip)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Common
 from steepest.optim.registry import method
 
 
@@ -49,12 +50,12 @@ class Auto(Optimizer):
         True
     """
 
-    def __init__(self, params: Any, lr: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1.0, **options: Unpack[Common]) -> None:
         inner = D.Cautious(D.Adam(beta1=0.5, beta2=0.95), scale="mean")
-        own: dict[str, Any] = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1)}
+        own: Common = {"codec": "bfloat16", "oracle": oracle.SkipSpikes(listen=1), **options}
         super().__init__(params, lr, direction=inner, step_size=stepsize.FadingSlope(),
                          geometry=geometry.Relative(weight_decay=0.2), point=point.ScheduleFree(gamma=2, power=0, pull=0.6),
-                         **own | options)  # fmt: skip
+                         **own)  # fmt: skip
 
     def explain(self) -> str:
         """One line: the numbers of :meth:`metrics` in words, what was chosen and what it was chosen from.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest.core.evaluate import Evidence
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Directed, DirectedTorch, Moved
 from steepest.core.run import Run
 from steepest.direction import Coupled, Direction, Momentum, Sign
 from steepest.geometry import L1, Box, Simplex
@@ -38,7 +39,7 @@ class SGD(Optimizer):
     torch_group = {**_TORCH, "momentum": 0, "dampening": 0, "nesterov": False}
 
     def __init__(self, params: Any, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-                 weight_decay: float = 0.0, nesterov: bool = False, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, nesterov: bool = False, **options: Unpack[DirectedTorch]) -> None:  # fmt: skip
         remembers = Momentum(momentum=momentum, dampening=dampening, nesterov=nesterov)
         direction = remembers if momentum else Direction()
         super().__init__(params, lr, direction=Coupled(direction, weight_decay=weight_decay), **options)
@@ -96,7 +97,7 @@ class SignSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-3, **options: Unpack[Directed]) -> None:
         super().__init__(params, lr, direction=Sign(), **options)
 
 
@@ -111,7 +112,7 @@ class ProxSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, l1: float = 1e-4, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, l1: float = 1e-4, **options: Unpack[Moved]) -> None:
         super().__init__(params, lr, geometry=L1(l1=l1), **options)
 
 
@@ -127,7 +128,9 @@ class ProjectedSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, lower: float = -1.0, upper: float = 1.0, **options: Any) -> None:
+    def __init__(
+        self, params: Any, lr: float = 1e-2, lower: float = -1.0, upper: float = 1.0, **options: Unpack[Moved]
+    ) -> None:
         super().__init__(params, lr, geometry=Box(lower, upper), **options)
 
 
@@ -141,5 +144,5 @@ class SimplexSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Unpack[Moved]) -> None:
         super().__init__(params, lr, geometry=Simplex(), **options)

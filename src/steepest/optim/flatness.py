@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import AskedDecayed, AskedDirected
 from steepest.core.part import Point
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
@@ -19,7 +20,7 @@ class _OverSGD(Optimizer):
     """A point over SGD with momentum and coupled weight decay, as the papers run it."""
 
     def __init__(self, params: Any, lr: float, where: Point, momentum: float, weight_decay: float,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Momentum(momentum=momentum), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=where, **options)
 
@@ -38,7 +39,7 @@ class SAM(_OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.05, momentum: float = 0.9,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, point.SAM(rho=rho), momentum, weight_decay, **options)
 
 
@@ -57,7 +58,7 @@ class ASAM(_OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.5, offset: float = 0.01, momentum: float = 0.9,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, point.ASAM(rho=rho, offset=offset), momentum, weight_decay, **options)
 
 
@@ -76,7 +77,7 @@ class VaSSO(_OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05, theta: float = 0.9, momentum: float = 0.9,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, point.VaSSO(rho=rho, theta=theta), momentum, weight_decay, **options)
 
 
@@ -98,7 +99,7 @@ class InfoSAM(_OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05, alpha: float = 0.9, floor: float = 1e-12,
-                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         where = point.InfoSAM(rho=rho, alpha=alpha, floor=floor)
         super().__init__(params, lr, where, momentum, weight_decay, **options)
 
@@ -119,7 +120,7 @@ class FSAM(_OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.05, sparsity: float = 0.9, every: int = 100,
-                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         where = point.FSAM(rho=rho, sparsity=sparsity, every=every)
         super().__init__(params, lr, where, momentum, weight_decay, **options)
 
@@ -141,9 +142,17 @@ class FGR(_OverSGD):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 0.1, strength: float = 0.05, ascent: float = 0.05,
-                 side: str = "forward", momentum: float = 0.9, weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.1,
+        strength: float = 0.05,
+        ascent: float = 0.05,
+        side: Literal["forward", "backward", "centred", "exact"] = "forward",
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        **options: Unpack[AskedDirected],
+    ) -> None:
         where = point.GradientPenalty(strength=strength, ascent=ascent, side=side)
         super().__init__(params, lr, where, momentum, weight_decay, **options)
 
@@ -168,7 +177,7 @@ class GAM(_OverSGD):
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.2, ascent: float = 0.02, alpha: float = 0.6,
                  blend: float = 0.5, tilt: float = 0.03, momentum: float = 0.9, weight_decay: float = 0.0,
-                 whole: bool = False, **options: Any) -> None:  # fmt: skip
+                 whole: bool = False, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         where = point.GAM(rho=rho, ascent=ascent, alpha=alpha, blend=blend, tilt=tilt, whole=whole)
         super().__init__(params, lr, where, momentum, weight_decay, **options)
 
@@ -188,8 +197,17 @@ class LookaheadAdamW(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.01, alpha: float = 0.5, k: int = 5, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        alpha: float = 0.5,
+        k: int = 5,
+        **options: Unpack[AskedDecayed],
+    ) -> None:
         slow = point.Lookahead(alpha=alpha, k=k)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps),
                          geometry=Decay(weight_decay=weight_decay), point=slow, **options)  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import AskedDecayed
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.registry import method
@@ -37,9 +38,20 @@ class BAR(Optimizer):
         >>> _ = opt.step(lambda: model(torch.ones(1, 4)).square().sum())
     """
 
-    def __init__(self, params: Any, lr: float = 5e-4, alpha: float = 0.5, pairs: Pairs | None = None, variant: str = "n",
-                 schedule: str = "constant", steps: int = 0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 5e-4,
+        alpha: float = 0.5,
+        pairs: Pairs | None = None,
+        variant: Literal["n", "o"] = "n",
+        schedule: Literal["constant", "linear", "cosine"] = "constant",
+        steps: int = 0,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        **options: Unpack[AskedDecayed],
+    ) -> None:
         balance = point.BAR(pairs, alpha=alpha, variant=variant, schedule=schedule, steps=steps)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps),
                          geometry=Decay(weight_decay=weight_decay), point=balance, **options)  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Asked, AskedDirected
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.registry import method
 
@@ -22,7 +23,7 @@ class ExtraSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, ahead: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, ahead: float = 1.0, **options: Unpack[Asked]) -> None:
         super().__init__(params, lr, point=point.ExtraGradient(ahead=ahead), **options)
 
 
@@ -39,7 +40,7 @@ class ExtraAdam(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), point=point.ExtraGradient(), **options)
 
 
@@ -53,7 +54,7 @@ class OptimisticSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Unpack[Asked]) -> None:
         super().__init__(params, lr, point=point.Optimistic(), **options)
 
 
@@ -70,5 +71,5 @@ class OptimisticAdam(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), point=point.Optimistic(), **options)

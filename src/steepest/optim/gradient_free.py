@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Estimated
 from steepest.geometry import Decay
 from steepest.optim.registry import method
 from steepest.oracle import TwoPoint
@@ -29,6 +30,6 @@ class MeZO(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-6, radius: float = 1e-3, directions: int = 1,
-                 weight_decay: float = 0.0, seed: int = 0, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, seed: int = 0, **options: Unpack[Estimated]) -> None:  # fmt: skip
         oracle = TwoPoint(radius=radius, directions=directions, seed=seed, exact=False)
         super().__init__(params, lr, oracle=oracle, geometry=Decay(weight_decay=weight_decay), **options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Free
 from steepest.oracle import SkipSpikes
 
 
@@ -22,5 +23,6 @@ class Guarded(Optimizer):
         options: see :class:`steepest.Optimizer`; ``oracle=steepest.oracle.Oracle()`` is the paper's method, unguarded.
     """
 
-    def __init__(self, params: Any, lr: float | None = None, **options: Any) -> None:
-        super().__init__(params, lr, **{"oracle": SkipSpikes(factor=100.0, listen=1)} | options)
+    def __init__(self, params: Any, lr: float | None = None, **options: Unpack[Free]) -> None:
+        own: Free = {"oracle": SkipSpikes(factor=100.0, listen=1), **options}
+        super().__init__(params, lr, **own)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest import direction as D
 from steepest.channel import TopK
 from steepest.chart import LowRank, Split
+from steepest.chart.lowrank import Projection
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Charted, Sent
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.registry import method
@@ -33,9 +35,19 @@ class GaLore(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 0.01, rank: int = 128, every: int = 200, scale: float = 0.25,
-                 projection: str = "svd", betas: Betas = (0.9, 0.999), eps: float = 1e-6, weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.01,
+        rank: int = 128,
+        every: int = 200,
+        scale: float = 0.25,
+        projection: Projection = "svd",
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        **options: Unpack[Charted],
+    ) -> None:
         chart = LowRank(rank=rank, every=every, scale=scale, projection=projection)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), chart=chart,
                          geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
@@ -62,8 +74,8 @@ class FRUGAL(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, rank: int = 128, every: int = 200, rest: float = 1.0,
-                 projection: str = "columns", betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 projection: Projection = "columns", betas: Betas = (0.9, 0.999), eps: float = 1e-8,
+                 weight_decay: float = 0.0, **options: Unpack[Charted]) -> None:  # fmt: skip
         chart = Split(D.Sign(), rank=rank, every=every, rest=rest, projection=projection)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), chart=chart,
                          geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
@@ -80,5 +92,5 @@ class CompressedSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, keep: float = 0.01, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, keep: float = 0.01, **options: Unpack[Sent]) -> None:
         super().__init__(params, lr, channel=TopK(keep), **options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from steepest import stepsize
+from steepest.core.options import SizedDirected
 from steepest.direction import BoxScaled, EllipsoidScaled
 from steepest.optim.guarded import Guarded
 from steepest.optim.registry import Range, method
@@ -25,7 +26,7 @@ class BoxBacktracking(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Unpack[SizedDirected]) -> None:
         step = stepsize.BoxBacktracking(c0=c0)
         super().__init__(params, lr, direction=BoxScaled(), step_size=step, **options)
 
@@ -43,6 +44,6 @@ class EllipsoidBacktracking(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, c0: float = 1e10, lr: float = 1.0, **options: Unpack[SizedDirected]) -> None:
         step = stepsize.EllipsoidBacktracking(c0=c0)
         super().__init__(params, lr, direction=EllipsoidScaled(), step_size=step, **options)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from steepest import direction as D
 from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import AskedDirected, SizedDirected
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.guarded import Guarded
 from steepest.optim.registry import method
@@ -26,7 +27,7 @@ class AdaGradSQR(Optimizer):
     """
 
     def __init__(self, params: Any, eps: float = 0.0, root: bool = False, f_star: float = 0.0, lr: float = 1.0,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.AdaGradSQR(eps=eps, root=root)
         super().__init__(params, lr, direction=inner, step_size=stepsize.SANIA(f_star=f_star), **options)
 
@@ -46,7 +47,7 @@ class AdamSQR(Optimizer):
     """
 
     def __init__(self, params: Any, decay: float = 0.999, eps: float = 0.0, root: bool = False, f_star: float = 0.0,
-                 lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+                 lr: float = 1.0, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.AdamSQR(decay=decay, eps=eps, root=root)
         super().__init__(params, lr, direction=inner, step_size=stepsize.SANIA(f_star=f_star), **options)
 
@@ -65,7 +66,7 @@ class SMB(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 0.5, c: float = 0.1, kappa: float = 0.99, weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=point.SMB(c=c, kappa=kappa), **options)
 
@@ -84,7 +85,7 @@ class SMBi(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 0.5, c: float = 0.1, kappa: float = 0.99, weight_decay: float = 0.0,
-                 **options: Any) -> None:  # fmt: skip
+                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=point.SMBi(c=c, kappa=kappa), **options)
 
@@ -111,8 +112,20 @@ class PoNoSPrec(Guarded):
     the slope as ‖g‖² in the norm of the preconditioner, which is not the slope of that move.
     """
 
-    def __init__(self, params: Any, c: float = 0.1, c_p: float = 0.1, delta: float = 0.5, eta_max: float = 10.0,
-                 betas: Betas = (0.0, 0.999), eps: float = 1e-8, xi: float = 1.0, f_star: float = 0.0,
-                 stored: str = "mean", lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        c: float = 0.1,
+        c_p: float = 0.1,
+        delta: float = 0.5,
+        eta_max: float = 10.0,
+        betas: Betas = (0.0, 0.999),
+        eps: float = 1e-8,
+        xi: float = 1.0,
+        f_star: float = 0.0,
+        stored: Literal["mean", "max"] = "mean",
+        lr: float = 1.0,
+        **options: Unpack[SizedDirected],
+    ) -> None:
         step = stepsize.PoNoS(c=c, c_p=c_p, delta=delta, eta_max=eta_max, xi=xi, f_star=f_star, stored=stored)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), step_size=step, **options)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from steepest import direction as D
 from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
+from steepest.core.options import Sized, SizedAsked, SizedDecayed, SizedDirected
+from steepest.core.part import Per
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.guarded import Guarded
@@ -29,7 +31,7 @@ class SPS(Optimizer):
     """
 
     def __init__(self, params: Any, c: float = 0.5, f_star: float = 0.0, eta_max: float = 10.0,
-                 growth: float = float("inf"), lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+                 growth: float = float("inf"), lr: float = 1.0, **options: Unpack[Sized]) -> None:  # fmt: skip
         step = stepsize.SPS(c=c, f_star=f_star, eta_max=eta_max, growth=growth)
         super().__init__(params, lr, step_size=step, **options)
 
@@ -50,9 +52,18 @@ class SLS(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, c: float = 0.1, eta_max: float = 1.0, batches_per_epoch: int = 500,
-                 growth: float = 2.0, shrink: float = 0.9, reset: str = "grow", lr: float = 1.0,
-                 **options: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        params: Any,
+        c: float = 0.1,
+        eta_max: float = 1.0,
+        batches_per_epoch: int = 500,
+        growth: float = 2.0,
+        shrink: float = 0.9,
+        reset: Literal["grow", "keep", "max"] = "grow",
+        lr: float = 1.0,
+        **options: Unpack[Sized],
+    ) -> None:
         step = stepsize.SLS(c=c, eta_max=eta_max, batches_per_epoch=batches_per_epoch, growth=growth, shrink=shrink,
                             reset=reset)  # fmt: skip
         super().__init__(params, lr, step_size=step, **options)
@@ -77,8 +88,8 @@ class PoNoS(Optimizer):
     """
 
     def __init__(self, params: Any, c: float = 0.5, c_p: float = 0.1, delta: float = 0.5, eta_max: float = 10.0,
-                 xi: float = 1.0, f_star: float = 0.0, stored: str = "mean", lr: float = 1.0,
-                 forget: float = 1.0, **options: Any) -> None:  # fmt: skip
+                 xi: float = 1.0, f_star: float = 0.0, stored: Literal["mean", "max"] = "mean", lr: float = 1.0,
+                 forget: float = 1.0, **options: Unpack[Sized]) -> None:  # fmt: skip
         step = stepsize.PoNoS(c=c, c_p=c_p, delta=delta, eta_max=eta_max, xi=xi, f_star=f_star, forget=forget,
                               stored=stored)  # fmt: skip
         super().__init__(params, lr, step_size=step, **options)
@@ -100,7 +111,7 @@ class DoG(Guarded):
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
-                 per: str = "all", lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+                 per: Per = "all", lr: float = 1.0, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         step = stepsize.DoG(reps_rel=reps_rel, G0=G0, per=per)
         super().__init__(params, lr, direction=inner, step_size=step, **options)
@@ -121,7 +132,7 @@ class LDoG(DoG):
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, G0: float = 1e-8, weight_decay: float = 0.0,
-                 lr: float = 1.0, **options: Any) -> None:  # fmt: skip
+                 lr: float = 1.0, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         super().__init__(params, reps_rel, G0, weight_decay, "tensor", lr, **options)
 
 
@@ -143,8 +154,8 @@ class TDoG(Guarded):
     """
 
     def __init__(self, params: Any, reps_rel: float = 1e-6, delta: float = 0.01, bound: float = 0.0,
-                 steps: int = 10_000, weight_decay: float = 0.0, per: str = "all", lr: float = 1.0,
-                 **options: Any) -> None:  # fmt: skip
+                 steps: int = 10_000, weight_decay: float = 0.0, per: Per = "all", lr: float = 1.0,
+                 **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         step = stepsize.TDoG(reps_rel=reps_rel, delta=delta, bound=bound, steps=steps, per=per)
         super().__init__(params, lr, direction=inner, step_size=step, **options)
@@ -161,7 +172,7 @@ class UDoG(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedAsked]) -> None:
         super().__init__(params, lr, point=point.UniXGrad(), step_size=stepsize.UDoG(reps_rel=reps_rel), **options)
 
 
@@ -176,7 +187,7 @@ class ADoG(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Any) -> None:
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedAsked]) -> None:
         super().__init__(params, lr, point=point.AcceleGrad(), step_size=stepsize.ADoG(reps_rel=reps_rel), **options)
 
 
@@ -194,8 +205,8 @@ class AdaGradNorm(Guarded):
             (``point=steepest.point.Average(gamma=0)``).
     """
 
-    def __init__(self, params: Any, lr: float = 1.0, b0: float = 1e-8, weight_decay: float = 0.0, per: str = "all",
-                 **options: Any) -> None:  # fmt: skip
+    def __init__(self, params: Any, lr: float = 1.0, b0: float = 1e-8, weight_decay: float = 0.0, per: Per = "all",
+                 **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, step_size=stepsize.AdaGradNorm(b0=b0, per=per), **options)
 
@@ -217,8 +228,8 @@ class DAdaptAdam(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",
-                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, d0: float = 1e-6, per: Per = "all",
+                 growth_rate: float = math.inf, **options: Unpack[SizedDecayed]) -> None:  # fmt: skip
         inner = D.Adam(**named(betas), eps=eps, bias_correction=False)
         super().__init__(params, lr, direction=inner, step_size=stepsize.DAdaptAdam(d0=d0, per=per, growth_rate=growth_rate),
                          geometry=Decay(weight_decay=weight_decay), **options)  # fmt: skip
@@ -239,9 +250,9 @@ class DAdaptSGD(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, per: str = "all",
+    def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, per: Per = "all",
                  growth_rate: float = math.inf,
-                 momentum: float = 0.0, **options: Any) -> None:  # fmt: skip
+                 momentum: float = 0.0, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner: D.Direction = D.Coupled(D.Direction(), weight_decay=weight_decay)
         kind = stepsize.DAdaptMomentum if momentum else stepsize.DAdaptSGD
         if momentum:
@@ -271,8 +282,8 @@ class DAdaptAdaGrad(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0,
-                 d0: float = 1e-6, bound: str = "inner", per: str = "all",
-                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
+                 d0: float = 1e-6, bound: Literal["inner", "norms"] = "inner", per: Per = "all",
+                 growth_rate: float = math.inf, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner = D.DualAdaGrad(weight_decay=weight_decay, initial_accumulator_value=initial_accumulator_value)
         step = stepsize.DAdaptAdaGrad(d0=d0, bound=bound, per=per, growth_rate=growth_rate)
         super().__init__(params, lr, direction=inner, step_size=step, **options)  # fmt: skip
@@ -296,7 +307,7 @@ class DAdaptDual(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 1.0, weight_decay: float = 0.0, d0: float = 1e-6, G0: float = 0.0,
-                 bound: str = "inner", per: str = "all",
-                 growth_rate: float = math.inf, **options: Any) -> None:  # fmt: skip
+                 bound: Literal["inner", "norms"] = "inner", per: Per = "all",
+                 growth_rate: float = math.inf, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         step = stepsize.DAdaptDual(d0=d0, G0=G0, bound=bound, per=per, growth_rate=growth_rate)
         super().__init__(params, lr, direction=D.DualAveraging(weight_decay=weight_decay), step_size=step, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import real, whole
 from steepest.core.part import Oracle
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -28,10 +29,10 @@ class AffineNoise(Oracle):
     Source: the affine noise of Attia & Koren 2023, arXiv:2302.08783, as an oracle.
     """
 
-    hyper = {"additive": (0.0, "[0, inf)"), "relative": (0.0, "[0, inf)")}
-    structure = {"seed": (0, "[0, inf)")}
+    additive: float = real("[0, inf)", default=0.0)
+    relative: float = real("[0, inf)", default=0.0)
+    seed: int = whole("[0, inf)", default=0)
     cite = ("attia2023adagrad",)
-    seed: int
 
     def evaluate(self, run: Run) -> Evidence:
         """Loss and noisy gradient here."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import whole
 from steepest.core.part import Point, State
 from steepest.core.run import Run
 from steepest.point.perturbed import prepared
@@ -33,12 +34,11 @@ class Hutchinson(Point):
     Source: Bekas, Kokiopoulou & Saad 2007; Hutchinson 1989.
     """
 
-    structure = {"seed": (0, "[0, inf)")}
+    seed: int = whole("[0, inf)", default=0)
     state = {"probe": State(exact=True)}  # b, in units of f/x²
     needs = frozenset({"closure"})
     gives = frozenset({"probe of the Hessian"})
     cite = ("bekas2007estimator",)
-    seed: int
 
     def ask(self, run: Run) -> Evidence:
         """Loss and gradient here, and b in the state."""

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from torch import Tensor
 
 from steepest.core.evaluate import Evidence
+from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.run import Run
 from steepest.engine import shard
@@ -34,7 +35,7 @@ class ExtraGradient(Point):
     Taylor, Horváth & Gidel 2023, arXiv:2210.13831 (EG, γ₁ = aη and γ₂ = η).
     """
 
-    hyper = {"ahead": (1.0, "(0, inf)")}
+    ahead: float = real("(0, inf)", default=1.0)
     needs = frozenset({"closure"})
     cite = ("korpelevich1976extragradient", "gidel2019variational", "gorbunov2023convergence")
 
@@ -81,11 +82,10 @@ class ProximalPoint(Point):
     ours: the paper's step is implicit.
     """
 
-    hyper = {"damping": (1.0, "(0, 1]")}
-    structure = {"rounds": (10, "[1, inf)")}
+    damping: float = real("(0, 1]", default=1.0)
+    rounds: int = whole("[1, inf)", default=10)
     needs = frozenset({"closure"})
     cite = ("rockafellar1976monotone", "gorbunov2023convergence")
-    rounds: int
 
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient near where the step will end."""
