@@ -10,6 +10,7 @@ the signature are made from it.  Where ``hyper`` or ``structure`` is written as 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import numbers
@@ -212,7 +213,7 @@ def annotated(cls: type, name: str) -> Any:
     annotation = cls.__annotations__.get(name, Any)
     try:
         return eval(annotation, vars(sys.modules[cls.__module__])) if isinstance(annotation, str) else annotation
-    except NameError:
+    except (NameError, KeyError):
         return annotation
 
 
@@ -252,18 +253,33 @@ def collected(cls: type[Part]) -> dict[str, Field]:
     return found
 
 
-def signature(cls: type[Part], constructor: Callable[..., None] | None) -> inspect.Signature:
-    """What a class is made with.
+def sign(cls: type[Part], shared: Callable[..., None]) -> None:
+    """Give a class the signature of its fields.
 
     Args:
         cls: the class.
-        constructor: one of its own, if it has any; the fields that it does not name stand for its ``**given``.
+        shared: the constructor of all parts; a class that has another names some fields itself, and the others stand for its
+            ``**given``.
     """
-    fields = {name: field.parameter for name, field in cls.fields.items()}
-    named: list[inspect.Parameter] = []
-    if constructor is not None:
-        own = [*inspect.signature(constructor).parameters.values()][1:]
-        named = [p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        fields = {n: p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for n, p in fields.items() if len(named) < len(own)}
-    named += [p for n, p in fields.items() if n not in {p.name for p in named}]
-    return inspect.Signature(sorted(named, key=lambda p: p.kind))
+    fields = [field.parameter for field in cls.fields.values()]
+    inits = (vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base))
+    init = next(function for function in inits if getattr(function, "__wrapped__", None) is not shared)
+    if init is shared:
+        named = sorted(fields, key=lambda p: p.kind)
+
+        @functools.wraps(shared)
+        def constructor(self: Part, *first: Any, **given: Any) -> None:
+            shared(self, *first, **given)
+
+        # libraries that read configurations look here, and not at the class
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        constructor.__signature__ = inspect.Signature([own, *named])  # type: ignore[attr-defined]
+        cls.__init__ = constructor  # type: ignore[method-assign]
+    else:
+        cls.__init__ = init  # type: ignore[method-assign]
+        _, *own_ones = inspect.signature(init).parameters.values()
+        named = [p for p in own_ones if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        if len(named) < len(own_ones):
+            taken = {p.name for p in named}
+            named += [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fields if p.name not in taken]
+    cls.__signature__ = inspect.Signature(named)

@@ -82,7 +82,7 @@ class Part:
         live, fixed = ({n: f for n, f in cls.fields.items() if f.kind == kind} for kind in ("hyper", "structure"))
         cls.hyper = {name: (field.default, field.allowed) for name, field in live.items()}
         cls.structure = {name: (field.default, field.allowed) for name, field in fixed.items()}
-        cls.__signature__ = F.signature(cls, None if cls.__init__ is Part.__init__ else cls.__init__)
+        F.sign(cls, Part.__init__)
 
     def __init__(self, *first: Any, **given: Any) -> None:
         owner, fields = type(self).__name__, self.fields
