@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from steepest import Optimizer, methods
 from steepest.claims import CLAIMS, recorded
-from steepest.claims.base import short, stable
+from steepest.claims.lab.base import short, stable
 from steepest.core import part
 
 project = "steepest"

@@ -300,6 +300,15 @@ def test_claims_are_run_told_and_reported(capsys: pytest.CaptureFixture[str], mo
     ran.clear()
     assert call("claims", "b", "--out", "c") == 0
     assert ran == [("b", False)]
+    ran.clear()
+    monkeypatch.setattr(claims, "BROKEN", {"steepest.claims.games.nobody2026_bad": "SyntaxError: invalid syntax"})
+    assert call("claims", "--out", "c") == 1
+    assert ran == [("a", False), ("b", False)], "the others ran"
+    assert (
+        "steepest.claims.games.nobody2026_bad are left out; it cannot be read: SyntaxError" in capsys.readouterr().err
+    )
+    assert call("list", "--json") == 0
+    assert "nobody2026_bad" in capsys.readouterr().err
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

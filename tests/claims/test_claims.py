@@ -13,9 +13,10 @@ import pytest
 
 import steepest
 from steepest import claims
-from steepest.claims.base import RELATIONS, decide, fails
-from steepest.claims.pictures import draw
-from steepest.claims.report import papers
+from steepest.claims.lab.base import RELATIONS, decide, fails
+from steepest.claims.lab.index import INDEX
+from steepest.claims.lab.pictures import draw
+from steepest.claims.lab.report import papers
 
 ROOM = Path(claims.__file__).parent
 NAMES = list(claims.CLAIMS)
@@ -66,19 +67,31 @@ def test_record(name: str) -> None:
     assert kept["verdict"] == verdict, "a bound was changed after the run: run it again, and say so in the changelog"
 
 
-def test_the_record_is_of_these_claims() -> None:
-    """Nothing is kept of claims that are gone, and the command that makes it is said."""
-    assert set(RECORD["verdicts"]) <= set(NAMES)
-    assert RECORD["command"] == "python -m steepest.claims"
+def test_records_are_of_these_claims() -> None:
+    """A record lies beside its claims' file, keeps nothing of claims that are gone, and says how and when it was made."""
+    files = {path.relative_to(ROOM): path for path in ROOM.rglob("*.json")}
+    assert {path.with_suffix(".py") for path in files.values()} <= set(ROOM.rglob("*.py"))
+    for path in files.values():
+        content = claims.recorded(path)
+        assert content["command"] == "python -m steepest.claims"
+        assert content["verdicts"].keys() <= {name for name, record in INDEX.records.items() if record == path}
+        for kept in content["verdicts"].values():
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", kept["date"])
+            assert set(kept["versions"]) == {"steepest", "torch", "python"}
+    assert set(RECORD["verdicts"]) == {name for path in files.values() for name in claims.recorded(path)["verdicts"]}
+
+
+def test_every_claim_file_can_be_read() -> None:
+    """A file that cannot is told by name; the others run."""
+    assert claims.BROKEN == {}
 
 
 def test_every_claim_file_is_in_the_index() -> None:
-    """Files are called by author, year and method; each has claims, and no two share a name."""
-    files = {f.stem for f in ROOM.glob("*.py") if re.fullmatch(r"[a-z]+\d{4}_\w+", f.stem)}
-    functions = [getattr(c.experiment, "func", c.experiment) for c in claims.CLAIMS.values()]  # some are partial
-    found = {f.__module__.rsplit(".", 1)[1] for f in functions}
-    assert found == files
-    assert len(NAMES) == len(set(NAMES))
+    """Files are called by author, year and method, and lie in the folder of their area; each has claims."""
+    files = {f for f in ROOM.rglob("*.py") if re.fullmatch(r"[a-z]+\d{4}_\w+", f.stem)}
+    assert {record.with_suffix(".py") for record in INDEX.records.values()} == files
+    assert {f.parent.parent for f in files} == {ROOM}
+    assert not [f for f in files if f.parent.name == "lab"]
     for name, claim in claims.CLAIMS.items():
         assert name == claim.name
 
@@ -86,7 +99,7 @@ def test_every_claim_file_is_in_the_index() -> None:
 def test_claims_know_what_a_user_knows() -> None:
     """No file of this room imports from the inside of the library; rooms that are public as rooms are the face, too."""
     inside = re.compile(r"^\s*(?:from|import) steepest\.(?!claims|(?:landscape|nn|schedule|solve) )", re.MULTILINE)
-    assert [f.name for f in ROOM.glob("*.py") if inside.search(f.read_text(encoding="utf-8"))] == []
+    assert [f.name for f in ROOM.rglob("*.py") if inside.search(f.read_text(encoding="utf-8"))] == []
 
 
 def test_evidence_for_a_method() -> None:

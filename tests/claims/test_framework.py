@@ -6,6 +6,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ import torch
 
 from steepest import claims
 from steepest.claims import __main__ as command
-from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, decide, judge, short, stable
-from steepest.claims.baselines import reach
-from steepest.claims.pictures import draw
-from steepest.claims.record import keep, processor, recorded
-from steepest.claims.report import headline
+from steepest.claims.lab import record as records
+from steepest.claims.lab.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, decide, judge, short, stable
+from steepest.claims.lab.baselines import reach
+from steepest.claims.lab.index import Index, collect
+from steepest.claims.lab.pictures import draw
+from steepest.claims.lab.record import keep, processor, recorded
+from steepest.claims.lab.report import headline
 
 BOUND = Bound("x", "<", 1.0, "the number x, worst seed")
 
@@ -191,7 +194,9 @@ def test_run_keeps_what_it_has(tmp_path: Path) -> None:
     assert {name: v["verdict"] for name, v in content["verdicts"].items()} == {"a": "held", "b": "not held"}
     assert content["command"] == "steepest claims"
     assert {v["processor"] for v in content["verdicts"].values()} == {processor()}
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", content["date"])
+    for v in content["verdicts"].values():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", v["date"])
+        assert v["versions"]["torch"] == torch.__version__
     keep(tmp_path / "verdicts.json", [replace(seen[0], numbers={"x": 0.25})], "again")
     assert recorded(tmp_path / "verdicts.json")["verdicts"]["b"]["numbers"] == {"x": 0.25}
     assert claims.run(["a"], True, tmp_path, claims=index)[0].verdict == "too small to judge"
@@ -264,22 +269,67 @@ def test_the_record_is_rewritten_for_named_claims_or_on_demand(
         ran.extend(names)
         return [Verdict(names[0], "held", {}, {}, "", 1.0)]
 
-    monkeypatch.setattr(command, "RECORDED", tmp_path / "recorded.json")
+    files = {"a": tmp_path / "one.json", "b": tmp_path / "two.json", "c": tmp_path / "two.json"}
+    monkeypatch.setattr(records, "INDEX", Index(records=files))
     monkeypatch.setattr(command, "CLAIMS", {"a": None, "b": None})
+    keep(files["b"], [Verdict(name, "held", {}, {}, "", 1.0) for name in ("gone", "c")], "once")
     monkeypatch.setattr(command, "run", run)
-    for wrong, said in (([], "--all"), (["--all", "a"], "not both"), (["c"], "no claim is called 'c'")):
+    for wrong, said in (([], "--all"), (["--all", "a"], "not both"), (["d"], "no claim is called 'd'")):
         monkeypatch.setattr("sys.argv", ["claims", *wrong])
         with pytest.raises(SystemExit, match="2"):
             command.main()
         assert said in capsys.readouterr().err
         assert ran == []
-        assert not (tmp_path / "recorded.json").exists()
+        assert not files["a"].exists()
     for right, names in ((["b"], ["b"]), (["--all"], ["a", "b"])):
         monkeypatch.setattr("sys.argv", ["claims", *right])
         command.main()
         assert ran == names
         ran.clear()
-    assert list(recorded(tmp_path / "recorded.json")["verdicts"]) == ["a", "b"]
+    assert list(recorded(files["a"])["verdicts"]) == ["a"]
+    assert list(recorded(files["b"])["verdicts"]) == ["b", "c"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["one.json", "two.json"]
+    monkeypatch.setattr(command, "BROKEN", {"steepest.claims.games.nobody2026_bad": "SyntaxError: invalid syntax"})
+    monkeypatch.setattr("sys.argv", ["claims", "--all"])
+    with pytest.raises(SystemExit, match="1"):
+        command.main()
+    assert ran == ["a", "b"], "the others ran"
+    assert "steepest.claims.games.nobody2026_bad cannot be read: SyntaxError" in capsys.readouterr().err
+
+
+CLAIMS_OF_A_TEST = """
+from dataclasses import replace
+from steepest import claims
+CLAIMS = [replace(claims.CLAIMS["sam-flatter"], name={name!r})]
+"""
+
+
+def test_a_broken_file_hides_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is told by name with what it raised, wherever it breaks; so is one that claims what another one does."""
+    area = tmp_path / "papers_of_a_test" / "games"
+    area.mkdir(parents=True)
+    for folder in (area.parent, area):
+        (folder / "__init__.py").write_text("")
+    texts = {
+        "late2002_good": CLAIMS_OF_A_TEST.format(name="late-one"),
+        "early2001_good": CLAIMS_OF_A_TEST.format(name="early-one"),
+        "nobody1999_syntax": "def",
+        "nobody2000_raises": "1 / 0",
+        "nobody2003_twice": CLAIMS_OF_A_TEST.format(name="late-one"),
+        "nobody2004_empty": "",
+        "helper": "1 / 0",
+    }
+    for name, text in texts.items():
+        (area / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    index = collect(import_module("papers_of_a_test"))
+    assert list(index.claims) == ["early-one", "late-one"]
+    assert index.records["early-one"] == area / "early2001_good.json"
+    assert {name.rsplit(".", 1)[1]: why.split(":")[0] for name, why in index.broken.items()} == {
+        "nobody1999_syntax": "SyntaxError", "nobody2000_raises": "ZeroDivisionError",
+        "nobody2003_twice": "ValueError", "nobody2004_empty": "AttributeError"}  # fmt: skip
+    assert index.broken["papers_of_a_test.games.nobody2003_twice"] == (
+        "ValueError: claim 'late-one' is in late2002_good.py, too")  # fmt: skip
 
 
 def test_reach_interpolates() -> None:

@@ -1,7 +1,8 @@
 """Claims: papers' headline sentences as experiments that can fail, and what came out.
 
-``CLAIMS`` is the index; ``run`` runs some of them, ``report`` writes the page, ``recorded`` is what the full profile gave
-when it was last run for this version.
+``CLAIMS`` is the index, and ``BROKEN`` what could not be read into it; ``run`` runs some of them, ``report`` writes the
+page, ``recorded`` is what the full profile gave when it was last run for this version. Each folder here is an area with a
+file a paper and its record beside it; ``lab`` is what claims share.
 
     >>> from steepest import claims
     >>> claims.CLAIMS["sam-flatter"].inequality
@@ -10,12 +11,13 @@ when it was last run for this version.
 
 from __future__ import annotations
 
-from steepest.claims.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, judge
-from steepest.claims.index import CLAIMS, about, catalogue
-from steepest.claims.record import recorded, run
-from steepest.claims.report import report
+from steepest.claims.lab.base import Bound, Claim, Dots, Lines, Measured, Source, Verdict, judge
+from steepest.claims.lab.index import BROKEN, CLAIMS, about, catalogue
+from steepest.claims.lab.record import recorded, run
+from steepest.claims.lab.report import report
 
 __all__ = [
+           "BROKEN",
            "CLAIMS",
            "Bound",
            "Claim",

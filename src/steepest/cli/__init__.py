@@ -6,7 +6,7 @@ a request is answered by one sentence on the error stream, with the value that w
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,7 +77,7 @@ def list_methods(
     """All methods: memory, passes, what lr does, and which claims are their evidence, with the verdict."""
     need_extra()
     from steepest.bench.errors import unknown
-    from steepest.claims import about, catalogue, recorded
+    from steepest.claims import BROKEN, about, catalogue, recorded
 
     areas = sorted({m.area for m in steepest.methods.values()})
     for name, value, allowed in (("area", area, areas), ("evidence", evidence, EVIDENCE)):
@@ -94,6 +94,7 @@ def list_methods(
         key=lambda m: (m.area, m.name),
     )  # fmt: skip
     lr = {m.name: _lr(m) for m in rows}
+    _tell_broken(BROKEN)
     if as_json:
         keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "space")
         more = {
@@ -136,6 +137,12 @@ def list_methods(
     )
 
 
+def _tell_broken(broken: Mapping[str, str]) -> None:
+    """A sentence on the error stream for each file of claims that cannot be read."""
+    for module, why in broken.items():
+        one_sentence(f"the claims of {module} are left out; it cannot be read: {why}")
+
+
 def _lr(method: Any) -> tuple[float, str]:
     """The default of a method's learning rate, and what it does; a method that finds its own step does not tune it."""
     opt = method.make([torch.nn.Parameter(torch.zeros(1))])
@@ -162,13 +169,14 @@ def run_claims(
     fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and steps: numbers, no verdicts.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("steepest-claims"),
 ) -> None:
-    """Run the executable claims of papers and say which held."""
+    """Run the executable claims of papers and say which held; 1 if a file of claims could not be read."""
     need_extra()
     from steepest import claims
     from steepest.bench.errors import UsageError, unknown
 
     for name in names or []:
         if name not in claims.CLAIMS:
+            _tell_broken(claims.BROKEN)
             raise unknown("claim", name, claims.CLAIMS, "`steepest list` shows which method has which")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -193,6 +201,9 @@ def run_claims(
     if small := sum(v.verdict not in COLOURS for v in verdicts):
         counts += f", {small} too small to judge"
     console.print(f"{counts}. Report: {page}", highlight=False, soft_wrap=True)
+    if not names and claims.BROKEN:
+        _tell_broken(claims.BROKEN)
+        raise typer.Exit(1)
 
 
 app.command()(refine)

@@ -1,0 +1,1 @@
+"""Claims about coordinatewise adaptive methods, momentum and signs."""

@@ -1,0 +1,1 @@
+"""Claims about several workers and what they exchange."""

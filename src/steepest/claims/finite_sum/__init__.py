@@ -1,0 +1,1 @@
+"""Claims about finite sums and variance reduction."""

@@ -1,0 +1,1 @@
+"""Claims about sharpness and flat minima."""

@@ -1,0 +1,1 @@
+"""Claims about methods that evaluate the loss only."""

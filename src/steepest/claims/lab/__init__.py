@@ -1,0 +1,1 @@
+"""What claims share: the framework, the tasks they train on, and their rivals."""

@@ -1,0 +1,1 @@
+"""Claims about step sizes and their schedules."""
