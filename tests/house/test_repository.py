@@ -123,6 +123,14 @@ def test_changelog_keeps_its_form() -> None:
     assert version in versions or len(versions) == 1, f"{version} has no section in CHANGELOG.md"
 
 
+def test_news_are_lists() -> None:
+    """Each file of news is a Markdown list, so that all of them in a row are one."""
+    files = sorted((ROOT / "news").glob("*.md"))
+    lines = {f.name: f.read_text("utf-8").removesuffix("\n").split("\n") for f in files}
+    assert [name for name, text in lines.items() if not text[0].startswith("- ")] == []
+    assert [(name, line) for name, text in lines.items() for line in text if not re.match(r" *- |  +\S", line)] == []
+
+
 def test_the_library_is_light_to_import() -> None:
     """`import steepest` needs torch and numpy: what the benchmark needs is loaded by the benchmark."""
     heavy = {"typer", "rich", "sklearn", "matplotlib", "jinja2"}
