@@ -17,8 +17,23 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 pytest.register_assert_rewrite("tests.contract")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--paper KEY``."""
+    parser.addoption("--paper", metavar="KEY", help="only what concerns one method, claim or file of claims")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave slow tests out unless a marker expression or a single test was asked for."""
+    """Keep what concerns one paper; leave slow tests out unless a marker expression or a single test was asked for."""
+    if key := config.getoption("paper"):
+        from tests.paper import find  # imports the library, which other runs leave to the tests
+
+        try:
+            paper = find(key)
+        except KeyError as error:
+            raise pytest.UsageError(*error.args) from None
+        others = [item for item in items if not paper.has(item.nodeid)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     if any(str(arg).startswith("-m") for arg in config.invocation_params.args):
         return
     if all("::" in argument for argument in config.args):
