@@ -8,6 +8,8 @@ from steepest.core.optimizer import Optimizer
 from steepest.core.options import Free
 from steepest.oracle import SkipSpikes
 
+__all__: list[str] = []  # a base for others
+
 
 class Guarded(Optimizer):
     """An optimizer that leaves out batches with a gradient a hundred times as long as usual.

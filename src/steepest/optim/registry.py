@@ -17,6 +17,8 @@ import torch
 from steepest.core.optimizer import Optimizer
 from steepest.core.part import Point
 
+__all__ = ["Method", "create", "methods"]
+
 #: a search range: ("log" | "linear", low, high)
 Range = tuple[str, float, float]
 LR: Mapping[str, Range] = {"lr": ("log", 1e-5, 1.0)}

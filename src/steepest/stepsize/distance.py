@@ -12,6 +12,8 @@ from torch import Tensor
 from steepest.core.fields import real, whole, word
 from steepest.core.part import NewState, Per, Scalars, State, StepSize
 
+__all__ = ["DAdaptAdam", "DAdaptMomentum", "DAdaptSGD", "DoG", "TDoG"]
+
 
 class Reach(StepSize):
     """What DoG and its kin share: the largest distance from the start so far."""

@@ -14,6 +14,8 @@ from steepest.core.fields import real, word
 from steepest.core.part import NewState, Per, Scalars
 from steepest.stepsize.distance import DAdaptation
 
+__all__ = ["DAdaptAdaGrad", "DAdaptDual"]
+
 
 class Dual(DAdaptation):
     """What both kinds of dual averaging share: either bound, from terms of all steps and norms of the sum."""

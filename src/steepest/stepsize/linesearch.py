@@ -13,6 +13,8 @@ from steepest.core.fields import real, whole, word
 from steepest.core.part import LineSearch, Scalars
 from steepest.core.run import Run
 
+__all__ = ["SLS", "PoNoS"]
+
 MOST = 100  # trials, as in the authors' code
 LEAST = 1e-6  # of the first trial; shorter ones pass because x - ηd rounds to x, which says nothing about the step
 

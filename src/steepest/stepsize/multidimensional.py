@@ -19,6 +19,8 @@ from steepest.core.part import LineSearch, Scalars, State
 from steepest.core.run import Run
 from steepest.engine import shard
 
+__all__ = ["BoxBacktracking", "EllipsoidBacktracking"]
+
 MOST = 100  # trials a step; the next step goes on with the set as it was left
 
 Tensors = list[Tensor | None]  # one a parameter, None where it has no gradient
