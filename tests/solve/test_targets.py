@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import steepest
-from steepest.claims import lavington2023_sso
+from steepest.claims.stepsize import lavington2023_sso
 from steepest.solve import SSO, Status
 from steepest.solve.targets import Surrogate
 from tests.laws.common import few

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
+from steepest.optim.adaptive import (
+    ADOPT,
+    MARS,
+    AdaBelief,
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    CAdamW,
+    CLion,
+    Lion,
+    NAdam,
+    Pair,
+)
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
@@ -75,6 +88,7 @@ __all__ = [
     "NAdam",
     "OptimisticAdam",
     "OptimisticSGD",
+    "Pair",
     "PoNoS",
     "PoNoSPrec",
     "ProjectedSGD",
