@@ -39,8 +39,8 @@ BUILT_IN = {"float32", "bfloat16"}  # variants of codecs, which are chosen here
 
 def searched(where: point.Point, params: Any, **options: Any) -> steepest.Optimizer:
     """The whole of what a user writes."""
-    given: dict[str, Any] = {"lr": 0.02, "codec": "int8", **options}
-    return steepest.Optimizer(params, direction=direction.Lion(), step_size=stepsize.SLS(eta_max=0.5), point=where,
+    given: dict[str, Any] = {"codec": "int8", **options}
+    return steepest.Optimizer(params, direction=direction.Lion(), step_size=stepsize.SLS(eta_max=0.01), point=where,
                               **given)  # fmt: skip
 
 
