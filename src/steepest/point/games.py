@@ -12,7 +12,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Point, Scalars, State
-from steepest.core.run import Run
+from steepest.core.run import Run, moves
 from steepest.engine import shard
 from steepest.point.perturbed import away, owned, recall, remember, wide
 
@@ -130,7 +130,8 @@ class Reflected(Point):
         """Loss and gradient at the reflection."""
         with away(run) as x:
             for p, here in zip(run.params, x, strict=True):
-                shard.local(p).add_(here - recall(run, p, "x_prev").to(here.dtype))
+                if moves(p):  # a frozen weight is not copied, and stays
+                    shard.local(p).add_(here - recall(run, p, "x_prev").to(here.dtype))
             there = run.evaluate()
         if run.added:
             raise RuntimeError("the closure added to gradients of an earlier call, which are those at x and not at the "
