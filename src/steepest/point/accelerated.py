@@ -47,7 +47,7 @@ class UniXGrad(Point):
     def ask(self, run: Run) -> Evidence:
         """Both questions and both moves; what had no gradient stays."""
         weight, undo, xhat, state = share(run), run.snapshot(), run.save(), run.opt.state
-        known = {p: state[p]["step"] for p in run.params if p in state and moves(p)}
+        known = {p: state[p]["step"] for p in filter(moves, run.params) if p in state}
         try:
             for p in known:
                 y = shard.local(state[p]["y"])

@@ -158,8 +158,7 @@ class SMBi(SMB):
         with away(run):
             run.shift(self.plain(run, g))
             there = run.grads(run.evaluate())
-        run.noted = [torch.zeros_like(bk) if bk is not None and p in state else None
-                     for p, bk in zip(run.params, b, strict=True)]  # fmt: skip
+        run.noted = [torch.zeros_like(shard.local(p)) if p in state else None for p in run.params]
         return self.turned(run, here, [*b], g, there)
 
     def keep(self, run: Run) -> None:
