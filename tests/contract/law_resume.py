@@ -120,6 +120,7 @@ def what_others_keep_survives(case: Case) -> None:
     everything: dict[Any, Any] = opt.state
     opt.state[p]["of a wrapper"], everything["epoch"] = torch.arange(3), 3
     again = World()
+    again.load(world.weights())
     other = case(again.params())
     other.load_state_dict(through_file(opt.state_dict()))
     same(other.state[again.params()[0]].get("of a wrapper"), torch.arange(3))

@@ -118,8 +118,8 @@ class Evaluator:
                     self._in_place = any(same)
                     self.added = any(s and o for s, o in zip(same, old, strict=True)) if old else any(same)
             elif loss.requires_grad:
-                self._clear()
                 self.calls_backward = False
+                self._clear()
                 (loss if self.scaler is None else self.scaler.scale(loss)).backward()
             elif self.hint is False:
                 self._clear()  # a loss without gradient, by a closure that leaves the clearing to us

@@ -274,6 +274,8 @@ class Native:
         library = build(source, names)
         self.scalars = program.scalars
         self.sums = list(program.sums)
+        levels = [op.level for op in program.ops if op.what == "sum"]
+        self.columns = [[i for i, level in enumerate(levels) if level == j + 1] for j in range(len(self.widths) - 1)]
         self.passes = [getattr(library, name) for name in names]
         for f in self.passes:
             f.restype = None
@@ -300,7 +302,11 @@ class Native:
             f(nt, *plan.addresses, pointers.buffer_info()[0], values.buffer_info()[0], seed, before.buffer_info()[0],
               partial, after.buffer_info()[0], threads)  # fmt: skip
             if reduce is not None and self.widths[j]:
-                reduce(torch.frombuffer(after, dtype=torch.float64).view(nt, -1))
+                sums = torch.frombuffer(after, dtype=torch.float64).view(nt, -1)
+                own = slice(None) if last else self.columns[j]  # those of earlier passes are added up already
+                part = sums[:, own].contiguous()
+                reduce(part)
+                sums[:, own] = part
         return after if self.widths[-1] else None
 
 
