@@ -16,6 +16,9 @@ from steepest import geometry, point
 from steepest import stepsize as S
 from tests.laws.common import few, matrices
 
+#: rates far below 1 keep steps short here, which a user would be warned of
+pytestmark = pytest.mark.filterwarnings("ignore:.* finds its step size itself")
+
 BOTH = pytest.mark.parametrize("make", [steepest.UDoG, steepest.ADoG])
 
 

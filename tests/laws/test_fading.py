@@ -11,6 +11,9 @@ from torch import nn
 import steepest
 from steepest import direction, geometry, stepsize
 
+#: rates far below 1 keep steps short here, which a user would be warned of
+pytestmark = pytest.mark.filterwarnings("ignore:.* finds its step size itself")
+
 
 def walked(target: float, steps: int = 60, decays: tuple[float, ...] = (0.1,), weight: float = 1.0) -> float:
     """κ after some steps on a parabola for each of two groups, the second with its minimum on the other side."""

@@ -65,7 +65,7 @@ def test_the_formulas() -> None:
     plain = steepest.SGD([nn.Parameter(torch.ones(2))], lr=1.0)
     EdgeRule(plain, lambda: (1.0, 9.0)).step()
     assert plain.param_groups[0]["lr"] == pytest.approx(0.1)
-    assert "momentum" not in plain.param_groups[0]
+    assert plain.param_groups[0]["momentum"] == 0.0
     singular = HEAVY["ours"]([nn.Parameter(torch.ones(2))])
     EdgeRule(singular, lambda: (-5.0, 4.0), floor=0.25, scale=1).step()  # μ = 1
     assert singular.param_groups[0]["lr"] == pytest.approx((2 / 3) ** 2)

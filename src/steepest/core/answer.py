@@ -123,7 +123,7 @@ def fingerprint(opt: Assembly) -> dict[str, Any] | None:
 
     None also for sharded weights, whose numbers would cost a round of all processes.
     """
-    params = _params(opt)
+    params = [p for p in _params(opt) if p.requires_grad]  # a frozen one may have any type
     if not has_answer(opt) or not any(map(opt.state.get, params)) or any(map(shard.is_sharded, params)):
         return None
     local = [p.detach() if p.is_cuda else p.detach().cpu() for p in params]

@@ -59,4 +59,4 @@ class Course:
         warnings.warn(f"{type(method).__name__} finds its step size itself and multiplies it by lr, which is {lr:.3g} and not "
                       f"near {opt.step_size.lr:g}: its steps are so many times too short. Leave lr out, let a schedule be "
                       f"a factor between 0 and {opt.step_size.lr:g} (as LambdaLR has it), and give OneCycleLR and the like "
-                      f"max_lr={opt.step_size.lr:g} (said once)", stacklevel=7)  # fmt: skip
+                      f"max_lr={opt.step_size.lr:g} (said once)", stacklevel=9)  # fmt: skip

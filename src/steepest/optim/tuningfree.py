@@ -9,7 +9,7 @@ from steepest import direction as D
 from steepest import point, stepsize
 from steepest.core.optimizer import Optimizer
 from steepest.core.options import Sized, SizedAsked, SizedDecayed, SizedDirected
-from steepest.core.part import Per
+from steepest.core.part import Per, check_number
 from steepest.geometry import Decay
 from steepest.optim.adaptive import Betas, named
 from steepest.optim.guarded import Guarded
@@ -254,6 +254,7 @@ class DAdaptSGD(Guarded):
                  growth_rate: float = math.inf,
                  momentum: float = 0.0, **options: Unpack[SizedDirected]) -> None:  # fmt: skip
         inner: D.Direction = D.Coupled(D.Direction(), weight_decay=weight_decay)
+        momentum = check_number("DAdaptSGD", "momentum", momentum, "[0, 1)")
         kind = stepsize.DAdaptMomentum if momentum else stepsize.DAdaptSGD
         if momentum:
             inner = D.WeightedMomentum(momentum=momentum, weight_decay=weight_decay)

@@ -153,7 +153,7 @@ class EdgeRule:
         big, small = math.sqrt(L), math.sqrt(mu)
         ratio = (big - small) / (big + small)
         for group in self.optimizer.param_groups:
-            if "momentum" not in group:
+            if not group.get("momentum"):  # made without, or with none
                 lr = 2 / (L + mu)
             elif group.get("nesterov", self.nesterov):
                 lr, group["momentum"] = 1 / L, ratio

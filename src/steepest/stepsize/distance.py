@@ -120,7 +120,7 @@ class DAdaptation(StepSize):
     """
 
     d0: float = real("(0, inf)", default=1e-6)
-    growth_rate: float = real("(1, inf]", default=math.inf)
+    growth_rate: float = real("(1, inf]", default=math.inf, kw_only=True)
     memory = {"distance": 0.0, "numerator": 0.0}
     cite = ("defazio2023dadaptation",)
 
