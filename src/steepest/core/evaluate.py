@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable, which would load the compiler at import
 
-from steepest.core.replay import Buffers, Scope, Streams, resharded
+from steepest.core.replay import Buffers, Scope, Streams, resharded, writes
 from steepest.engine import shard
 
 Closure = Callable[[], Any]
@@ -106,7 +106,7 @@ class Evaluator:
         first = not self._before
         if not first:
             self._clear()
-        before = [(p.grad, _version(p.grad)) for p in self.params]
+        before = [(p.grad, writes(p.grad)) for p in self.params]
         with torch.enable_grad(), self._question():
             with self._watched(first) as old:
                 loss = self._call()
@@ -144,7 +144,7 @@ class Evaluator:
                 except RuntimeError as error:
                     if "does not require grad" not in str(error):
                         raise
-            before = [(p.grad, _version(p.grad)) for p in self.params]
+            before = [(p.grad, writes(p.grad)) for p in self.params]
             with torch.enable_grad(), self._question():
                 value = float(self._call().detach())
             self.calls_backward = any(self._written(before))
@@ -168,10 +168,10 @@ class Evaluator:
             raise RuntimeError("second derivatives are for one process without a GradScaler: use finite differences")
         if self._before or self.calls_backward is False:
             self._clear()
-        before = [(p.grad, _version(p.grad)) for p in self.params]
+        before = [(p.grad, writes(p.grad)) for p in self.params]
         with torch.enable_grad(), self._question():
             loss = self._call()
-            if any(p.grad is not g or _version(p.grad) != v for p, (g, v) in zip(self.params, before, strict=True)):
+            if any(p.grad is not g or writes(p.grad) != v for p, (g, v) in zip(self.params, before, strict=True)):
                 raise RuntimeError("second derivatives need the loss before it is backpropagated, and the closure calls "
                                    "backward itself: let it only compute and return the loss")  # fmt: skip
             self.calls_backward = False
@@ -205,7 +205,7 @@ class Evaluator:
             p.grad = torch.zeros_like(p.grad) if zeros and p.grad is not None else None
 
     def _written(self, before: list[tuple[Tensor | None, int]]) -> list[bool]:
-        return [p.grad is not None and (p.grad is not g or _version(p.grad) != v)
+        return [p.grad is not None and (p.grad is not g or writes(p.grad) != v)
                 for p, (g, v) in zip(self.params, before, strict=True)]  # fmt: skip
 
     @contextlib.contextmanager
@@ -299,7 +299,3 @@ def in_full(step: Step) -> Step:
             return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
 
     return _disable_dynamo(torch.no_grad()(stepping))  # type: ignore[return-value]
-
-
-def _version(g: Tensor | None) -> int:
-    return -1 if g is None else shard.local(g)._version

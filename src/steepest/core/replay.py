@@ -298,7 +298,7 @@ class Buffers:
                 if b is None or nn.parameter.is_lazy(b) or b.is_meta or b.is_inference():
                     continue
                 copied = moving is None or name in moving or (m.training and _is_statistic(m, name))
-                self.kept.append((m, name, b, shard.local(b).clone() if copied else None, _version(b)))
+                self.kept.append((m, name, b, shard.local(b).clone() if copied else None, writes(b)))
 
     @torch.no_grad()
     def put(self) -> None:
@@ -310,7 +310,7 @@ class Buffers:
             if theirs and any(id(p) in theirs for p in _parameters(m)):
                 continue  # another thread has begun to train it
             there = m._buffers[name] if name in m._buffers else None  # noqa: SIM401 -- a ScriptModule's have no get
-            moved = there is not b or _version(b) != version
+            moved = there is not b or writes(b) != version
             if there is not b and copy is not None:
                 m._buffers[name] = b
             if m in changed and copy is not None:  # kernels may write without a word
@@ -330,5 +330,6 @@ def _is_statistic(module: nn.Module, name: str) -> bool:
     return isinstance(module, NORMS) or name.startswith("running_")
 
 
-def _version(t: Tensor) -> int:
-    return shard.local(t)._version
+def writes(t: Tensor | None) -> int:
+    """How often t (its local part) was written, as autograd counts; -1 for none."""
+    return -1 if t is None else shard.local(t)._version

@@ -21,8 +21,6 @@ from steepest.engine import codec, layout, shard
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
 
-DTYPE = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "q8s": torch.uint8, "q8u": torch.uint8}
-
 
 def compute(p: Tensor) -> torch.dtype:
     """The type that a parameter is worked on in."""
@@ -88,7 +86,7 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
             return name, f"is in coordinates that are missing ({', '.join(lost)})"
         kind, like = codec.kind(spec, opt.codec, compute(x)), room if inside else x
         spread = not inside and not kind.startswith("q8")
-        if wrong := _tensor(entry[name], DTYPE[kind], like, x.device, p if spread else None):
+        if wrong := _tensor(entry[name], codec.DTYPE[kind], like, x.device, p if spread else None):
             return name, wrong
         scale = name + codec.SCALE
         if kind.startswith("q8"):
@@ -96,7 +94,7 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
             if wrong := _tensor(entry.get(scale), torch.float32, blocks, x.device, None):
                 return scale, wrong
         elif scale in entry:
-            return scale, f"stands beside a state that is stored as {DTYPE[kind]}"
+            return scale, f"stands beside a state that is stored as {codec.DTYPE[kind]}"
     for name, what in kept.items():
         if name not in entry:
             continue
@@ -161,4 +159,4 @@ def _shown(value: Any) -> str:
     )
 
 
-__all__ = ["DTYPE", "compute", "coordinates", "count", "fault", "fault_of", "number", "unlike"]
+__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "unlike"]

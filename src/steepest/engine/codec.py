@@ -24,6 +24,8 @@ from steepest.engine.state import State
 BLOCK = 256
 CODECS = ("float32", "bfloat16", "int8")
 SCALE = ".scale"
+#: the type of the tensor that stores a state, by storage kind
+DTYPE = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "q8s": torch.uint8, "q8u": torch.uint8}
 _TOP = 127 << 3  # the float32 pattern of 1.0, cut after three bits of mantissa
 _CUT = 20
 
@@ -39,9 +41,8 @@ def kind(spec: State, codec: str, compute: torch.dtype) -> str:
 
 def create(name: str, like: Tensor, kind: str, start: Tensor | None) -> dict[str, Tensor]:
     """The tensors that store one state, keyed as they appear in ``optimizer.state[p]``."""
-    dtype = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16}.get(kind)
-    if dtype is not None:
-        fresh = torch.zeros_like(like, dtype=dtype)
+    if not kind.startswith("q8"):
+        fresh = torch.zeros_like(like, dtype=DTYPE[kind])
         return {name: fresh if start is None else fresh.copy_(start)}
     codes = torch.zeros_like(like, dtype=torch.uint8)
     scale = torch.zeros(-(-like.numel() // BLOCK), dtype=torch.float32, device=like.device)

@@ -32,9 +32,6 @@ from steepest.engine.trace import Program, Rule, Unprintable, trace
 LIFTS = ("auto", "native", "inductor", "eager")
 KIND = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16", torch.float16: "f16"}
 
-STORED = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16, "q8s": torch.uint8, "q8u": torch.uint8,
-          "scale": torch.float32}  # fmt: skip
-
 Reduce = Callable[[Tensor], None]
 
 
@@ -188,7 +185,9 @@ def misfit(tensor: object, kind: str, numel: int, like: Tensor) -> str:
     """What keeps a stored tensor from being used as storage of this kind for a parameter laid out as ``like``."""
     if not isinstance(tensor, Tensor):
         return "is missing"
-    dtype, length = STORED[kind], -(-numel // codec.BLOCK) if kind == "scale" else numel
+    dtype, length = codec.DTYPE.get(kind, torch.float32), numel
+    if kind == "scale":
+        length = -(-numel // codec.BLOCK)
     if tensor.dtype is not dtype:
         return f"is {tensor.dtype}, not {dtype}"
     if tensor.layout is not torch.strided or tensor.device != like.device or tensor.is_quantized:
