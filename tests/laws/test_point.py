@@ -17,7 +17,7 @@ import steepest
 from steepest import geometry, oracle, point
 from steepest.channel import Channel
 from steepest.chart import Chart
-from steepest.point.model import coefficients
+from steepest.point.smb import coefficients
 from tests.laws.common import few, matrices, numbers, positive, streams, tensor, vectors, walk
 
 Make = Callable[..., Any]

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from steepest.bench.answer import Answer
 from steepest.bench.contestants import REFERENCE
+from steepest.bench.ranking import Answer
 from steepest.bench.run import Record
 from steepest.bench.stats import R_MAX, profile, ratios_to_best
 

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from steepest.bench import figures
-from steepest.bench.answer import Answer, chance, factor, number
 from steepest.bench.contestants import REFERENCE, Hyper
 from steepest.bench.errors import UsageError
+from steepest.bench.ranking import Answer, chance, factor, number
 from steepest.bench.stats import PROFILE
 
 CURVES = {"loss": "Held-out loss", "train": "Training loss", "accuracy": "Held-out accuracy"}

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from steepest.bench.answer import Answer, chance, factor, number
 from steepest.bench.contestants import REFERENCE
 from steepest.bench.pool import Event
+from steepest.bench.ranking import Answer, chance, factor, number
 
 _STYLE = {"better": "bold green", "worse": "red"}
 HINT = "Defaults compare learning rates as much as methods; --tune N gives every method the same number of trials."

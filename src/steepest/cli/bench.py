@@ -65,8 +65,8 @@ trust.
     """
     need_extra()
     from steepest.bench import plan, report, show
-    from steepest.bench.answer import Answer, many
     from steepest.bench.errors import UsageError
+    from steepest.bench.ranking import Answer, many
     from steepest.bench.store import Store, records_in
 
     console = Console()

@@ -40,8 +40,8 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """From the gradient norms of one run, the learning-rate schedule for the next."""
-    from steepest.bench.answer import many
     from steepest.bench.errors import UsageError
+    from steepest.bench.ranking import many
 
     try:
         record = steepest.schedule.Record.load(run)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from steepest.core.answer import lent, refuse, refuse_in_block, to_eval, to_train
+from steepest.core.averaged import lent, refuse, refuse_in_block, to_eval, to_train
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.evaluate import Counters

@@ -21,7 +21,7 @@ from torch import Tensor
 from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
-from steepest.core.run import SPARSE
+from steepest.core.step import SPARSE
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import is_dense, like_storage

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core.answer import KEPT, check_kept, fingerprint, loaded
+from steepest.core.averaged import KEPT, check_kept, fingerprint, loaded
 from steepest.core.entry import Entry
 from steepest.core.given import plain
 from steepest.core.spread import from_saved, to_saved

@@ -18,8 +18,8 @@ from typing import Any, Unpack, overload
 import torch
 from torch import Tensor
 
-from steepest.core.answer import ready, refuse_in_block
 from steepest.core.assembly import Assembly, listed, pack
+from steepest.core.averaged import ready, refuse_in_block
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
@@ -30,8 +30,8 @@ from steepest.core.observe import observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
 from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
 from steepest.core.rule import Maps
-from steepest.core.run import Run, no_trial
 from steepest.core.shares import Share, Shares
+from steepest.core.step import Run, no_trial
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import like_storage

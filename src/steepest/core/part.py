@@ -34,7 +34,7 @@ from steepest.engine.state import State as State
 
 if TYPE_CHECKING:
     from steepest.core.evaluate import Evidence
-    from steepest.core.run import Run
+    from steepest.core.step import Run
 
 Scalars = SimpleNamespace
 NewState = dict[str, Tensor]

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from steepest.core.evaluate import Evidence
 from steepest.core.optimizer import Optimizer
 from steepest.core.options import Directed, DirectedTorch, Moved
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.direction import Coupled, Direction, Momentum, Sign
 from steepest.geometry import L1, Box, Simplex
 from steepest.optim.registry import method

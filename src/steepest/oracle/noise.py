@@ -7,7 +7,7 @@ import math
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, whole
 from steepest.core.part import Oracle
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import shard
 from steepest.oracle.draws import normal, seed_of
 

@@ -16,7 +16,7 @@ import torch
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import part, real, whole
 from steepest.core.part import Oracle
-from steepest.core.run import SPARSE, Run
+from steepest.core.step import SPARSE, Run
 from steepest.engine import shard
 
 

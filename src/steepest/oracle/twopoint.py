@@ -12,7 +12,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import flag, real, whole
 from steepest.core.part import Oracle
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.oracle.draws import normal, seed_of
 
 

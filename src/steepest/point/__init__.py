@@ -10,12 +10,12 @@ from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic, ProximalPoint, Reflected
 from steepest.point.infosam import InfoSAM
 from steepest.point.lookahead import Lookahead
-from steepest.point.model import SMB, SMBi
 from steepest.point.penalty import GradientPenalty
 from steepest.point.perturbed import Perturbed
 from steepest.point.presam import ASAM, PreSAM
 from steepest.point.sam import SAM
 from steepest.point.schedulefree import ScheduleFree
+from steepest.point.smb import SMB, SMBi
 from steepest.point.vasso import VaSSO
 
 __all__ = [

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steepest.core.evaluate import Evidence
 from steepest.core.part import Kept, Point, State
-from steepest.core.run import Run, moves
+from steepest.core.step import Run, moves
 from steepest.engine import shard
 
 

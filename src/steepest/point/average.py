@@ -11,7 +11,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import part, whole
 from steepest.core.part import Kept, NewState, Point, Scalars, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 
 
 class Average(Point):

@@ -21,7 +21,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import argument, real, whole, word
 from steepest.core.part import NewState, Point, Scalars, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import shard
 from steepest.point.perturbed import prepared
 

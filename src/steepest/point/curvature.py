@@ -12,7 +12,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import whole
 from steepest.core.part import Point, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.point.perturbed import prepared
 
 

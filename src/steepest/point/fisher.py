@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Scalars, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.point.perturbed import Parts, Perturbed, owned
 
 HALVINGS = 64  # of an interval of float32 numbers, which have 31 bits besides the sign; float64 keeps ties below 1e-19

@@ -7,7 +7,7 @@ import math
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import flag, real
 from steepest.core.part import Point
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.point.perturbed import Parts, away, instead, mixed, owned, taken, walk
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Point, Scalars, State
-from steepest.core.run import Run, moves
+from steepest.core.step import Run, moves
 from steepest.engine import shard
 from steepest.point.perturbed import away, owned, recall, remember, wide
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from steepest.core.fields import real, whole
 from steepest.core.part import Point, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 
 
 class Lookahead(Point):

@@ -11,7 +11,7 @@ from typing import Literal
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, word
 from steepest.core.part import Point
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.point.perturbed import away, instead, mixed, owned, taken, walk
 
 SIDES = {"forward": (1.0,), "backward": (-1.0,), "centred": (1.0, -1.0)}

@@ -19,7 +19,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real
 from steepest.core.part import NewState, Point, Scalars
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat, like_storage
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Scalars
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import shard
 from steepest.point.average import Average
 

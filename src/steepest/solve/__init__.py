@@ -25,7 +25,7 @@ from steepest.solve.saddle import Extragradient
 from steepest.solve.smooth import LBFGS, GradientDescent
 from steepest.solve.solver import Solver, generator, seeded
 from steepest.solve.subspace import Friendly, SubspaceOptimizer, is_so_friendly
-from steepest.solve.targets import SSO
+from steepest.solve.surrogate import SSO
 
 __all__ = [
     "FISTA",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steepest.core.fields import real, whole, word
 from steepest.core.part import LineSearch, Scalars
-from steepest.core.run import Run
+from steepest.core.step import Run
 
 __all__ = ["SLS", "PoNoS"]
 

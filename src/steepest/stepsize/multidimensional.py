@@ -16,7 +16,7 @@ from torch import Tensor
 
 from steepest.core.fields import real
 from steepest.core.part import LineSearch, Scalars, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import shard
 
 __all__ = ["BoxBacktracking", "EllipsoidBacktracking"]

@@ -13,10 +13,10 @@ import pytest
 from matplotlib.lines import Line2D
 
 from steepest.bench import figures, report
-from steepest.bench.answer import Answer, number
 from steepest.bench.contestants import REFERENCE
 from steepest.bench.plan import Results, Settings
 from steepest.bench.problem import Problem, Workload
+from steepest.bench.ranking import Answer, number
 from steepest.bench.run import Record
 
 Times = Sequence[Sequence[float | None]]  # workload → seed

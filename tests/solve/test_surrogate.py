@@ -18,7 +18,7 @@ from torch.nn import functional as F
 import steepest
 from steepest.claims.stepsize import lavington2023_sso
 from steepest.solve import SSO, Status
-from steepest.solve.targets import Surrogate
+from steepest.solve.surrogate import Surrogate
 from tests.laws.common import few
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]

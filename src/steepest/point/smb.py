@@ -9,7 +9,7 @@ import torch
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real
 from steepest.core.part import Point, State
-from steepest.core.run import Run
+from steepest.core.step import Run
 from steepest.engine import shard
 from steepest.point.perturbed import Parts, away, mixed, owned, recall, remember
 
