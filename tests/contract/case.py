@@ -6,34 +6,17 @@ is run like everything else and must fail, so that one which is no longer needed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import steepest
+from tests.collect import named
+from tests.rows import Setting
 
 
-@dataclass(frozen=True)
-class Row:
-    """How a method is run in small, and what is particular about it.
-
-    Args:
-        small: arguments of the constructor.
-        steps: enough of them to descend.
-        whole: why parameters are not independent of each other, if they are not.
-        shaped: why a tensor's shape matters beyond its elements, if it does.
-        counts: how many moves one step counts.
-    """
-
-    small: Mapping[str, Any]
-    steps: int = 20
-    whole: str = ""
-    shaped: str = ""
-    counts: int = 1
-
-
-def _row(steps: int = 20, whole: str = "", shaped: str = "", counts: int = 1, **small: Any) -> Row:
-    return Row(small, steps, whole, shaped, counts)
+def _row(steps: int = 20, whole: str = "", shaped: str = "", counts: int = 1, **small: Any) -> Setting:
+    return Setting(small, steps, whole, shaped, counts)
 
 
 _SUM = "one step size from sums over all tensors"
@@ -41,13 +24,11 @@ _LOSS = "one step size from the loss and sums over all tensors"
 _PLAIN = "the plain step is right or wrong for all tensors together"
 _RADIUS = "the radius is a norm over all tensors"
 
-ROWS: dict[str, Row] = {
+ROWS: dict[str, Setting] = {
     "ADoG": _row(reps_rel=1e-2, whole=_SUM),
-    "ADOPT": _row(lr=0.03, weight_decay=0.1),
     "AMSGrad": _row(lr=0.03, weight_decay=0.1),
     "ASAM": _row(lr=0.05, rho=0.1, weight_decay=0.1, whole=_RADIUS),
     "AdaBelief": _row(lr=0.03, weight_decay=0.1),
-    "AdaGrad": _row(lr=0.2, weight_decay=0.1, lr_decay=0.01, initial_accumulator_value=0.1),
     "AdaGradNorm": _row(lr=0.3, weight_decay=0.1, whole=_SUM),
     "AdaGradSQR": _row(eps=1e-3, whole=_LOSS),
     "Adam": _row(lr=0.03, weight_decay=0.1),
@@ -74,7 +55,6 @@ ROWS: dict[str, Row] = {
     "GaLore": _row(lr=0.05, rank=2, every=3, weight_decay=0.1, shaped="matrices get new coordinates"),
     "InfoSAM": _row(lr=0.05, rho=0.1, alpha=0.6, floor=1e-4, weight_decay=0.1, whole=_RADIUS),
     "LDoG": _row(reps_rel=1e-2, weight_decay=0.1),
-    "Lion": _row(lr=0.01, weight_decay=0.1),
     "LookaheadAdamW": _row(lr=0.03, k=3, whole="the clock of synchronisation is the group's"),
     "MARS": _row(lr=0.03, weight_decay=0.1),
     "MeZO": _row(lr=0.01, weight_decay=0.1, steps=100, whole="one slope along a direction through all tensors"),
@@ -97,6 +77,7 @@ ROWS: dict[str, Row] = {
     "UDoG": _row(reps_rel=1e-2, whole=_SUM, counts=2),
     "VaSSO": _row(lr=0.05, rho=0.1, theta=0.4, weight_decay=0.1, whole=_RADIUS),
 }
+ROWS |= named("CONTRACT")
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class Case:
 
     name: str
     make: Callable[..., steepest.Optimizer]
-    row: Row = field(default_factory=lambda: Row({}))
+    row: Setting = field(default_factory=Setting)
     closure: bool = False
     forwards: int = 1
     backwards: int = 1
@@ -123,9 +104,10 @@ _POLYAK = ("AdaGradSQR", "AdamSQR", "SPS")
 
 
 def _case(name: str) -> Case:
-    known = steepest.methods[name]
-    return Case(name, known.make, ROWS.get(name, Row({})), known.closure, known.forwards, known.backwards,
-                name in _SEARCHES, name in (*_SEARCHES, *_POLYAK, "MeZO"), known.state_bytes)  # fmt: skip
+    known, row = steepest.methods[name], ROWS.get(name, Setting())
+    searches = row.searches or name in _SEARCHES
+    return Case(name, row.make or known.make, row, known.closure, known.forwards, known.backwards, searches,
+                searches or row.uses_loss or name in (*_POLYAK, "MeZO"), row.state_bytes or known.state_bytes)  # fmt: skip
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
@@ -186,10 +168,8 @@ _IN_PLACE = "moved in place three times, as in the paper; oracle=TwoPoint(exact=
 _AVERAGED = "its first question is asked at an average of the points, as in the paper"
 _ROOT = "torch's root (MKL) is off by one unit in the last place for every fifth number, the printed one is exact"
 _ROOTS = (
-    "ADOPT",
     "AMSGrad",
     "AdaBelief",
-    "AdaGrad",
     "Adam",
     "AdamW",
     "Auto",
@@ -240,3 +220,10 @@ LOOSE: dict[str, dict[str, tuple[float, str]]] = {
         **dict.fromkeys((*_POLYAK, "PoNoS", "PoNoSPrec"), (1e-5, _SUMMED)),
     },
 }
+for name, row in ROWS.items():
+    if row.root:
+        LOOSE["lifts_agree"].setdefault(name, (2e-6, _ROOT))
+    for law, reason in row.exceptions.items():
+        EXCEPTIONS.setdefault(law, {})[name] = reason
+    for law, agreed in row.loose.items():
+        LOOSE.setdefault(law, {})[name] = agreed

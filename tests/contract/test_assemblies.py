@@ -13,10 +13,11 @@ import pytest
 
 import steepest
 from steepest import chart, direction, oracle, point, stepsize
-from tests.contract.case import Case, Row
+from tests.contract.case import Case
 from tests.contract.law import LAWS
 from tests.contract.law_fault import PLACES
 from tests.contract.table import FILES
+from tests.rows import Setting
 
 POINTS: dict[str, tuple[point.Point, int]] = {  # and how often it asks
     "SAM": (point.SAM(), 2),
@@ -57,18 +58,18 @@ def moving(where: point.Point, params: Any, **options: Any) -> steepest.Optimize
     return steepest.Optimizer(params, direction=direction.Adam(), point=where, **given)
 
 
-CASES = {f"{name} over a search": Case(f"{name} over Lion and a line search", partial(searched, where), Row({}), True,
+CASES = {f"{name} over a search": Case(f"{name} over Lion and a line search", partial(searched, where), Setting(), True,
                                        asks, asks, True, True) for name, (where, asks) in POINTS.items()}  # fmt: skip
-CASES |= {f"{name} in a chart": Case(f"{name} over Adam in a chart", partial(charted, POINTS[name][0]), Row({}), True,
+CASES |= {f"{name} in a chart": Case(f"{name} over Adam in a chart", partial(charted, POINTS[name][0]), Setting(), True,
                                      POINTS[name][1], POINTS[name][1]) for name in ("VaSSO", "GAM")}  # fmt: skip
 CASES["spikes under SAM"] = Case("SAM over an oracle that leaves out spikes", partial(
-    searched, point.SAM(), oracle=oracle.SkipSpikes(listen=1)), Row({}), True, 2, 2, True, True)  # fmt: skip
+    searched, point.SAM(), oracle=oracle.SkipSpikes(listen=1)), Setting(), True, 2, 2, True, True)  # fmt: skip
 MOVING: dict[str, tuple[point.Point, int]] = {
     "implicit": (point.ProximalPoint(rounds=2, damping=0.7), 3),
     "ahead": (point.ExtraGradient(ahead=1.5), 2),
     "reflected": (point.Reflected(), 1),
 }
-CASES |= {name: Case(f"{name} over Adam", partial(moving, where), Row({}), True, asks, asks)
+CASES |= {name: Case(f"{name} over Adam", partial(moving, where), Setting(), True, asks, asks)
           for name, (where, asks) in MOVING.items()}  # fmt: skip
 #: the loss is the one at the reflection, and gradients at x are refused (laws of points)
 ELSEWHERE = {(law, "reflected") for law in ("a_closure_adds_to_what_is_there", "dropout_is_replayed_and_norms_count_once",

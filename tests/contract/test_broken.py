@@ -9,10 +9,11 @@ import pytest
 
 from tests.contract import saboteurs as S
 from tests.contract import saboteurs_state as T
-from tests.contract.case import Case, Row
+from tests.contract.case import Case
 from tests.contract.law import LAWS
 from tests.contract.law_storage import SLOW
 from tests.contract.table import FILES
+from tests.rows import Setting
 
 #: law -> who breaks it, under which variant, and as a method with or without closure
 BROKEN: dict[str, tuple[Callable[..., Any], str]] = {
@@ -95,7 +96,7 @@ CLOSURE = {"a_missing_closure_is_named", "a_closure_that_raises_changes_nothing"
 
 def _case(make: Callable[..., Any], law: str) -> Case:
     closure = law in CLOSURE
-    return Case("broken", make, Row({}), closure, 2 if closure else 1)
+    return Case("broken", make, Setting(), closure, 2 if closure else 1)
 
 
 @pytest.mark.parametrize("law", [pytest.param(n, marks=SLOW if LAWS[n].slow else []) for n in BROKEN])

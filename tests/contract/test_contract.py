@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import steepest
+from tests.collect import BROKEN
 from tests.contract import ranks
 from tests.contract.case import CASES, EXCEPTIONS, LOOSE, ROWS
 from tests.contract.law import LAWS
@@ -21,7 +22,9 @@ def test_law(law: str, method: str, variant: str) -> None:
 
 
 def test_every_method_has_a_row() -> None:
-    assert set(ROWS) == set(steepest.methods), "a new method needs a row in tests/contract/case.py"
+    assert set(ROWS) == set(steepest.methods), (
+        f"a new method needs a Setting in its paper's file in tests/papers {BROKEN}"
+    )
 
 
 def test_exceptions_name_what_exists() -> None:

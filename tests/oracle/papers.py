@@ -7,36 +7,11 @@ letters are the papers'.  Nothing here knows the library.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tests.oracle.equations import Moments, Path, Rates, caution, dot
 from tests.oracle.problems import Problem, Vector, join
-
-Path = Iterator[Vector]
-Rates = Sequence[float]
-
-
-def dot(a: Vector, b: Vector) -> float:
-    return float(a @ b)
-
-
-class Moments:
-    """Adam (arXiv:1412.6980, Algorithm 1): the step that the learning rate multiplies."""
-
-    def __init__(self, b1: float, b2: float, eps: float, corrects: bool = True) -> None:
-        self.b1, self.b2, self.eps, self.corrects = b1, b2, eps, corrects
-        self.t, self.m, self.v = 0, np.zeros(()), np.zeros(())
-
-    def __call__(self, g: Vector) -> Vector:
-        self.t += 1
-        self.m = self.b1 * self.m + (1 - self.b1) * g
-        self.v = self.b2 * self.v + (1 - self.b2) * g**2
-        if not self.corrects:
-            return np.asarray(self.m / (np.sqrt(self.v) + self.eps))
-        mh, vh = self.m / (1 - self.b1**self.t), self.v / (1 - self.b2**self.t)
-        return np.asarray(mh / (np.sqrt(vh) + self.eps))
-
 
 # ---- gradient descent -----------------------------------------------------------------------------------------------
 
@@ -132,39 +107,6 @@ def adabelief(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0
         s = b2 * s + (1 - b2) * (g - m) ** 2 + eps
         x = x - eta * (m / (1 - b1**t) / (np.sqrt(s / (1 - b2**t)) + eps) + lam * x)
         yield x
-
-
-def lion(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0.99, lam: float = 0.0) -> Path:
-    m = 0 * x
-    for t, eta in enumerate(etas, 1):
-        g = f.grad(x, t)
-        x = x - eta * (np.sign(b1 * m + (1 - b1) * g) + lam * x)
-        m = b2 * m + (1 - b2) * g
-        yield x
-
-
-def adopt(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0.9999, eps: float = 1e-6, lam: float = 0.0,
-          clip: bool = True) -> Path:  # fmt: skip
-    m, v = 0 * x, None
-    for k, eta in enumerate(etas):  # k = number of earlier calls
-        g = f.grad(x, k + 1)
-        if v is None:
-            v, x = g**2, x - eta * lam * x  # the library's choice: decay acts at the first call, too
-        else:
-            u = g / np.maximum(np.sqrt(v), eps)
-            m = b1 * m + (1 - b1) * (np.clip(u, -(k**0.25), k**0.25) if clip else u)
-            x, v = x - eta * (m + lam * x), b2 * v + (1 - b2) * g**2
-        yield x
-
-
-def caution(f: Problem, u: Vector, g: Vector, scale: str, cap: float = 10.0) -> Vector:
-    """The mask of C-AdamW and C-Lion, rescaled tensor by tensor; ours leaves alone where the gradient is zero."""
-    done = []
-    for part, slope in zip(f.parts(u), f.parts(g), strict=True):
-        n, phi = np.count_nonzero(slope), (part * slope > 0).astype(np.float64)
-        s = min(n / (phi.sum() + 1) if scale == "count" else n / max(phi.sum(), 1.0), cap)
-        done.append(np.where(slope == 0, part, s * part * phi))
-    return join(done)
 
 
 def cautious_adamw(f: Problem, x: Vector, etas: Rates, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6,

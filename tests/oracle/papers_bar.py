@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tests.oracle.papers import Moments, Path, Rates
+from tests.oracle.equations import Moments, Path, Rates
 from tests.oracle.problems import Problem, Vector, join
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tests.oracle.papers import Path, Rates, caution, dot
+from tests.oracle.equations import Path, Rates, caution, dot
 from tests.oracle.problems import Problem, Vector, join
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.oracle.papers import Path, Rates, dot
+from tests.oracle.equations import Path, Rates, dot
 from tests.oracle.problems import Problem, Vector
 
 Lean = Callable[[Vector, Vector], Vector]  # gradient and x -> perturbation

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tests.oracle.papers import Path, Rates, dot
+from tests.oracle.equations import Path, Rates, dot
 from tests.oracle.problems import Problem, Separable, Vector
 
 

@@ -7,9 +7,6 @@ twenty steps, with weight decay wherever the method has it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,66 +14,10 @@ import numpy as np
 import steepest
 from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
-from steepest.optim.guarded import Guarded
-from tests.oracle import papers, papers_adagrad, papers_more, rows_bar, rows_games, rows_search, rows_solve
-from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, Trail, Trap, gap, join, steps
-
-STEPS = 24
-PAUSES = (1, 5, 6, 11)  # steps with a zero gradient, the first among them
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Args:
-        make: our method, a name or an assembly.
-        paper: the equations.
-        hyper: our names of the options.
-        terms: the paper's letters for the same.
-        lr: the middle of the learning rates; 1 is a schedule's multiplier; None leaves the method's own.
-        sees: the paper's side is told what was drawn.
-        game: runs on a game instead of the net.
-        on: runs on a problem made for it.
-        returned: the paper's points are the ones the method returns (``with opt.averaged()``).
-    """
-
-    make: str | Callable[..., Any]
-    paper: Callable[..., papers.Path]
-    hyper: dict[str, Any] = field(default_factory=dict)
-    terms: dict[str, Any] = field(default_factory=dict)
-    lr: float | None = 0.1
-    sees: bool = False
-    game: bool = False
-    on: Problem | None = None
-    returned: bool = False
-
-    @property
-    def id(self) -> str:
-        name = self.make if isinstance(self.make, str) else self.make.__name__.replace("_", " ").strip()
-        return " ".join([name, *(f"{k}={v}" for k, v in self.hyper.items())])
-
-    def problem(self, pauses: tuple[int, ...] = ()) -> Problem:
-        return self.on or (Game() if self.game else Net(pauses))
-
-    def gaps(self, pauses: tuple[int, ...] = (), count: int = STEPS, **engine: Any) -> Iterator[tuple[float, Trail]]:
-        """The relative difference from the paper after each step, and our run so far."""
-        problem = self.problem(pauses)
-        make = getattr(steepest, self.make) if isinstance(self.make, str) else self.make
-        if isinstance(make, type) and issubclass(make, (Guarded, steepest.Auto)):  # what papers do not have
-            engine = {"oracle": oracle.Oracle(), **engine}
-        factors = [1 + 0.5 * math.cos(t) for t in range(count)]
-        ours = steps(make, problem, [self.lr and self.lr * c for c in factors], **self.hyper, **engine)
-        trail = next(ours)
-        seen = {"trail": trail} if self.sees else {}
-        etas = [self.lr * c if self.lr else 1.0 for c in factors]
-        paper = self.paper(problem, join(problem.start), etas, **seen, **self.terms)
-        for _, x in zip(chain([trail], ours), paper, strict=True):
-            yield gap([trail.answers[-1] if self.returned else trail.x[-1]], [x]), trail
-
-    def worst(self, pauses: tuple[int, ...] = (), **engine: Any) -> float:
-        """The largest difference of a run."""
-        return max(miss for miss, _ in self.gaps(pauses, **engine))
+from tests.collect import listed
+from tests.oracle import papers, papers_more, rows_bar, rows_games, rows_search, rows_solve
+from tests.oracle.problems import Linear, Quadratic, Trap
+from tests.rows import Row
 
 
 def mars_lion(params: Any, **options: Any) -> steepest.Optimizer:
@@ -150,9 +91,6 @@ ROWS: list[Row] = [
     Row("Adam", papers.adam, {"betas": (0.8, 0.9), "weight_decay": 0.1}, {**B, "lam": 0.1}, lr=0.03),
     Row("AdamW", papers.adam, {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
         {**B, "eps": 1e-3, "decoupled": 0.1}, lr=0.03),
-    Row("AdaGrad", papers_adagrad.adagrad, {"eps": 1e-3, "weight_decay": 0.1}, {"delta": 1e-3, "lam": 0.1}),
-    Row("AdaGrad", papers_adagrad.adagrad, {"lr_decay": 0.2, "initial_accumulator_value": 0.1},
-        {"kappa": 0.2, "start": 0.1}),
     Row("AMSGrad", papers.amsgrad, {"betas": (0.8, 0.9), "weight_decay": 0.1}, {**B, "lam": 0.1}, lr=0.03),
     Row("AMSGrad", papers.amsgrad, {"betas": (0.8, 0.9), "bias_correction": False, "eps": 1e-5},
         {**B, "corrects": False, "eps": 1e-5}, lr=0.03),
@@ -161,11 +99,6 @@ ROWS: list[Row] = [
         {"b1": 0.9, "b2": 0.99, "eps": 1e-3, "psi": 3.0}, lr=0.03),  # the momentum rises within the run
     Row("AdaBelief", papers.adabelief, {"betas": (0.8, 0.9), "eps": 1e-4, "weight_decay": 0.1},
         {**B, "eps": 1e-4, "lam": 0.1}, lr=0.01),
-    Row("Lion", papers.lion, {"weight_decay": 0.1}, {"lam": 0.1}, lr=0.01),
-    Row("ADOPT", papers.adopt, {"betas": (0.8, 0.99), "weight_decay": 0.1}, {"b1": 0.8, "b2": 0.99, "lam": 0.1},
-        lr=0.03),
-    Row("ADOPT", papers.adopt, {"betas": (0.8, 0.99), "clip": False, "eps": 0.01},
-        {"b1": 0.8, "b2": 0.99, "clip": False, "eps": 0.01}, lr=0.03),
     Row("CAdamW", papers.cautious_adamw, {"betas": (0.8, 0.9), "weight_decay": 0.1}, {**B, "lam": 0.1}, lr=0.03),
     Row(mean_cautious_adamw, papers.cautious_adamw, {}, {**B, "lam": 0.1, "scale": "mean"}, lr=0.03),
     Row("CLion", papers.cautious_lion, {"weight_decay": 0.1}, {"lam": 0.1}, lr=0.01),
@@ -267,3 +200,5 @@ ROWS += rows_distance.ROWS
 EDGES += rows_distance.EDGES
 ROWS += rows_flatness.ROWS
 EDGES += rows_flatness.EDGES
+ROWS += listed("ORACLE")
+EDGES += listed("EDGES")

@@ -9,7 +9,7 @@ from steepest import direction as D
 from steepest import geometry, oracle, point, stepsize
 from tests.oracle import papers_distance as papers
 from tests.oracle.problems import Linear
-from tests.oracle.rows import Row
+from tests.rows import Row
 
 FACTOR = 1.6  # on the table's problem one step of two dozen is left out
 

@@ -9,7 +9,7 @@ from steepest import direction as D
 from steepest import point
 from tests.oracle import papers_flatness as papers
 from tests.oracle.problems import Quadratic
-from tests.oracle.rows import Row
+from tests.rows import Row
 
 
 def pre_sam(params: Any, **options: Any) -> steepest.Optimizer:

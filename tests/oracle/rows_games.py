@@ -10,7 +10,7 @@ import torch
 import steepest
 from steepest import oracle, point
 from steepest.oracle.draws import normal, seed_of
-from tests.oracle.papers import Path, Rates
+from tests.oracle.equations import Path, Rates
 from tests.oracle.problems import Problem, Vector, join
 
 

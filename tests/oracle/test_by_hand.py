@@ -6,9 +6,8 @@ in numpy are held to the same numbers, so a slip in them shows, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,23 +15,12 @@ import pytest
 import steepest
 from steepest import direction as D
 from steepest import geometry
+from tests.collect import listed
 from tests.oracle import papers, papers_more
-from tests.oracle.problems import Game, Linear, Problem, Quadratic, follow, gap, join
+from tests.oracle.problems import Game, Linear, Quadratic, follow, gap, join
+from tests.rows import Hand
 
 STEPS = 8
-
-
-class Hand(NamedTuple):
-    """A method, its paper, the same options in both letters, and x after the first steps."""
-
-    id: str
-    make: Callable[..., Any]
-    hyper: dict[str, Any]
-    paper: Callable[..., papers.Path]
-    terms: dict[str, Any]
-    problem: Problem
-    etas: Sequence[float]
-    want: Sequence[Sequence[float]]
 
 
 def mean_cautious(params: Any, **options: Any) -> steepest.Optimizer:
@@ -93,15 +81,6 @@ HANDS = [
     # s₂ = ¾ s₁ + 1 = (139/64, 1123/256), over 7/16; m̂₂ = m₂/(3/4) = (2, -5)
     Hand("AdaBelief", steepest.AdaBelief, MOST, papers.adabelief, MOST_TERMS, Linear([1, -1], [3, -7.5], [1.5, -3.75]),
          [0.7, 0.7], [(0.4, 0), (0.4 - 1.4 / (sqrt(139 / 28) + 1), 3.5 / (sqrt(1123 / 112) + 1))]),
-    # c₁ = g₁/2; m₁ = g₁/4 = (0.5, -1); c₂ = m₁/2 + g₂/2 = (0.05, 0.5): both signs +, though g₂ has (-, +)
-    Hand("Lion", steepest.Lion, {"betas": (0.5, 0.75), "weight_decay": 0.5}, papers.lion,
-         {"b1": 0.5, "b2": 0.75, "lam": 0.5}, Linear([1, -1], [2, -4], [-0.4, 2]), [0.1, 0.2],
-         [(0.85, -0.85), (0.565, -0.965)]),
-    # call 1: v = (16, 0.01), no move; call 2: u = (1/4, clip(-3/0.5, 1)) = (0.25, -1), m = (0.125, -0.5), v₁ = 3.5²;
-    # call 3: u = (clip(7/3.5, 2^¼), 0), m = (0.0625 + 2^¼/2, -0.25)
-    Hand("ADOPT", steepest.ADOPT, {"betas": (0.5, 0.75), "eps": 0.5}, papers.adopt, {"b1": 0.5, "b2": 0.75, "eps": 0.5},
-         Linear([1, -1], [4, 0.1], [1, -3], [7, 0]), [0.1, 0.2, 0.4],
-         [(1, -1), (0.975, -0.9), (0.95 - 0.2 * 2**0.25, -0.8)]),
     # u₁ = (1/2, -2/3, 5/6), all agree: s = 3/(3+1); m₂ = (0.75, -1.5, 0.75), v̂₂ = (1, 4, 9): u₂ = (1/2, -2/3, 1/4), the
     # last against g₂ = -1: s = 3/(2+1); decay by 0.85 and 0.7 first, unmasked
     Hand("Cautious AdamW", steepest.CAdamW, {**HALF, "weight_decay": 0.5}, papers.cautious_adamw,
@@ -139,6 +118,9 @@ HANDS = [
          Linear([0, 0, 0, 0], [3, -1, 2, 0.5], [1, -1, 0, 0.6]), [0.1, 0.2],
          [(-0.3, 0, -0.2, 0), (-0.3, 0.4, -0.2, -0.22)]),
 ]  # fmt: skip
+
+
+HANDS += listed("HANDS")
 
 
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: hand.id)

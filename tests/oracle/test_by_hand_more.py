@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from math import log, sqrt
-from typing import Any
 
 import numpy as np
 import pytest
 
 import steepest
 from tests.oracle import papers, papers_distance, papers_more, papers_search
-from tests.oracle.problems import Linear, Problem, Quadratic, Trail, follow, gap, join
+from tests.oracle.problems import Linear, Quadratic, follow, gap
+from tests.rows import by_hand
 
 STEPS = 8
 HALF = {"betas": (0.5, 0.5), "eps": 1.0}
 HALF_TERMS = {"b1": 0.5, "b2": 0.5, "eps": 1.0}
-
-
-def check(make: Callable[..., Any], hyper: dict[str, Any], paper: Callable[..., papers.Path], terms: dict[str, Any],
-          problem: Problem, etas: Iterable[float], want: Sequence[Sequence[float]],
-          sees: bool = False) -> Trail:  # fmt: skip
-    """Ours and the paper's first steps are ``want``, and they stay together for the rest of the run."""
-    etas = [*etas]
-    etas += [etas[-1]] * (STEPS - len(etas))
-    trail = follow(make, problem, etas, lift="eager", **hyper)
-    numbers = list(paper(problem, join(problem.start), etas, **({"trail": trail} if sees else {}), **terms))
-    expected = [np.array(x, dtype=np.float64) for x in want]
-    assert gap(trail.x[: len(want)], expected) < 1e-14
-    assert gap(numbers[: len(want)], expected) < 1e-14
-    assert gap(trail.x, numbers) < 1e-12
-    return trail
 
 
 def test_extra_adam() -> None:
@@ -40,7 +24,7 @@ def test_extra_adam() -> None:
     half = 2.2 - 0.1 * (1.975 / 0.875) / (sqrt(5.795 / 0.875) + 1)
     m, v = 1.975 / 2 + half / 2, 5.795 / 2 + half**2 / 2
     full = 2.2 - 0.1 * (m / 0.9375) / (sqrt(v / 0.9375) + 1)
-    trail = check(steepest.ExtraAdam, HALF, papers.extra_adam, HALF_TERMS, Quadratic([1], [5.0]), [4.8, 0.1],
+    trail = by_hand(steepest.ExtraAdam, HALF, papers.extra_adam, HALF_TERMS, Quadratic([1], [5.0]), [4.8, 0.1],
                   [(2.2,), (full,)])  # fmt: skip
     assert gap(trail.asked[1], [np.array([2.2]), np.array([half])]) < 1e-14
 
@@ -59,7 +43,7 @@ def test_mezo() -> None:
         x = after
     assert len({asked[0].tobytes() for asked in trail.asked}) == STEPS  # a new z at every step
     want = [tuple(x) for x in trail.x[:2]]
-    check(steepest.MeZO, hyper, papers_more.mezo, terms, problem, [eta], want, sees=True)
+    by_hand(steepest.MeZO, hyper, papers_more.mezo, terms, problem, [eta], want, sees=True)
 
 
 def test_galore() -> None:
@@ -72,7 +56,9 @@ def test_galore() -> None:
     problem = Linear(W, diag(5, 1), diag(1, 9), diag(0, 4))
     one, two = [0.7] * 6, [0.28] * 6
     one[0], two[0] = 0.45, 0.18 - 0.35
-    trail = check(steepest.GaLore, hyper, papers_more.low_rank, terms, problem, [0.6, 1.2, 0.1], [one, two], sees=True)
+    trail = by_hand(
+        steepest.GaLore, hyper, papers_more.low_rank, terms, problem, [0.6, 1.2, 0.1], [one, two], sees=True
+    )
     assert np.abs(trail.states[1][0]["P"]).tolist() == [[1], [0]]
     assert np.abs(trail.states[2][0]["P"]).tolist() == [[0], [1]]  # refreshed at the third step, from that gradient
     assert trail.states[2][0]["m"].shape == (1, 3)
@@ -90,14 +76,14 @@ def test_frugal() -> None:
     full, free = [(0.5, 0.7, 1.4), (-0.2, 0.1, 2.2)], [(0.7, 0.7, 1.3), (0.1, 0.1, 1.9)]
     seen = follow(steepest.FRUGAL, problem, [0.6], lift="eager", **hyper).states[0][0]["P"]
     want = [a + b if seen[0] == 0 else b + a for a, b in zip(full, free, strict=True)]
-    trail = check(steepest.FRUGAL, hyper, papers_more.low_rank, terms, problem, [0.6, 1.2], want, sees=True)
+    trail = by_hand(steepest.FRUGAL, hyper, papers_more.low_rank, terms, problem, [0.6, 1.2], want, sees=True)
     assert {tuple(s[0]["P"]) for s in trail.states} == {(0,), (1,)}  # drawn anew at steps 4 and 7
     assert trail.states[3][0]["m"].tolist() == [[0.5, 0.5, -1]]  # half of the gradient of step 4: fresh moments
 
 
 def test_sps() -> None:
     """f = ‖x‖²/2 from (3, 4), f* = 2.5: (12.5 - 2.5)/25 = 0.4 > η_max = 0.3, to (2.1, 2.8); then 3.625/12.25."""
-    check(steepest.SPS, {"c": 1.0, "f_star": 2.5, "eta_max": 0.3}, papers_more.sps,
+    by_hand(steepest.SPS, {"c": 1.0, "f_star": 2.5, "eta_max": 0.3}, papers_more.sps,
           {"c": 1.0, "f_star": 2.5, "most": 0.3}, Quadratic([1, 1], [3.0, 4.0]), [1.0],
           [(2.1, 2.8), (2.1 * 69 / 98, 2.8 * 69 / 98)])  # fmt: skip
 
@@ -105,14 +91,14 @@ def test_sps() -> None:
 def test_sps_growth() -> None:
     """Gradients (4, 0), (1, 0), constant 8: from 0, 8/(½·16) = 1, to -4; then (8 - 4)/(½·1) = 8 > 1.5·1, to -5.5."""
     problem = Linear([0, 0], [4, 0], [1, 0], constant=8)
-    check(steepest.SPS, {"growth": 1.5}, papers_more.sps, {"tau": 1.5}, problem, [1.0], [(-4, 0), (-5.5, 0)])
+    by_hand(steepest.SPS, {"growth": 1.5}, papers_more.sps, {"tau": 1.5}, problem, [1.0], [(-4, 0), (-5.5, 0)])
 
 
 def test_sls() -> None:
     """f = 2‖x‖²: f(x - ηg) = (1 - 4η)² f falls by 0.4 η·8f as long as η ≤ 0.3.  Trials 1, 0.6, 0.36, 0.216: x times
     1 - 0.864; then 2·0.216 = 0.432 and 0.2592: times 1 - 1.0368.
     """
-    trail = check(steepest.SLS, {"c": 0.4, "shrink": 0.6, "batches_per_epoch": 1}, papers_more.sls,
+    trail = by_hand(steepest.SLS, {"c": 0.4, "shrink": 0.6, "batches_per_epoch": 1}, papers_more.sls,
                   {"c": 0.4, "beta": 0.6, "batches": 1}, Quadratic([4, 4], [1.0, -2.0]), [1.0],
                   [(0.136, -0.272), (-0.0050048, 0.0100096)])  # fmt: skip
     assert [len(asked) for asked in trail.asked[:2]] == [1 + 4, 1 + 2]
@@ -125,21 +111,21 @@ def test_ponos() -> None:
     1.25, 0.625, 0.3125, 0.15625: x times 1 - 0.625, l̄ = 3 - 1.  Then C = (10 + 1.40625)/2, the first trial is 1.25/4,
     and (1 - 1.25)² f ≤ C - ½·0.3125·8f holds though 0.3125 > ¼: x times -0.25, l̄ = 1.
     """
-    trail = check(steepest.PoNoS, {}, papers_more.ponos, {}, Quadratic([4, 4], [1.0, -2.0]), [1.0],
+    trail = by_hand(steepest.PoNoS, {}, papers_more.ponos, {}, Quadratic([4, 4], [1.0, -2.0]), [1.0],
                   [(0.375, -0.75), (-0.09375, 0.1875)])  # fmt: skip
     assert [len(asked) for asked in trail.asked[:2]] == [1 + 4, 1 + 1]
 
 
 def test_dog() -> None:
     """f = ‖x‖²/2 from (3, 4): r̄ = 0.1 (1 + 5), G = 11 + 25: η = 0.1; then ‖x - x₀‖ = 0.5 < r̄, G = 36 + 4.5² = 7.5²."""
-    check(steepest.DoG, {"reps_rel": 0.1, "G0": 11.0}, papers_more.dog, {"reps": 0.1, "eps": 11.0},
+    by_hand(steepest.DoG, {"reps_rel": 0.1, "G0": 11.0}, papers_more.dog, {"reps": 0.1, "eps": 11.0},
           Quadratic([1, 1], [3.0, 4.0]), [1.0], [(2.7, 3.6), (2.484, 3.312)])  # fmt: skip
 
 
 def test_dog_distance() -> None:
     """Constant gradient 1, ε = 0: r̄ = 0.5·(1 + 0), η = 0.5; then r̄ is still 0.5, √G = √2; then r̄ = 0.5 + 0.5/√2, √3."""
     far = 0.5 + 0.5 / sqrt(2)
-    check(steepest.DoG, {"reps_rel": 0.5, "G0": 0.0}, papers_more.dog, {"reps": 0.5, "eps": 0.0}, Linear([0], [1]),
+    by_hand(steepest.DoG, {"reps_rel": 0.5, "G0": 0.0}, papers_more.dog, {"reps": 0.5, "eps": 0.0}, Linear([0], [1]),
           [1.0], [(-0.5,), (-far,), (-far - far / sqrt(3),)])  # fmt: skip
 
 
@@ -149,7 +135,7 @@ def test_tdog() -> None:
     """
     theta, far = log(60 * log(60) / 0.5), 0.5 + 0.5 / ((1 + log(2)) * sqrt(17))
     rates = {"reps": 0.5, "T": 10, "delta": 0.5, "L": 1.0}
-    check(steepest.TDoG, {"reps_rel": 0.5, "delta": 0.5, "steps": 10, "bound": 1.0}, papers_distance.tamed_dog, rates,
+    by_hand(steepest.TDoG, {"reps_rel": 0.5, "delta": 0.5, "steps": 10, "bound": 1.0}, papers_distance.tamed_dog, rates,
           Linear([0], [1]), [64 * theta * 4, 64 * theta, 64 * theta],
           [(-0.5,), (-far,), (-far - far / ((1 + log(3)) * sqrt(18)),)])  # fmt: skip
 
@@ -158,7 +144,7 @@ def test_d_adapt_sgd() -> None:
     """Constant gradient (3, 4), d₀ = 0.5: λ = 0.1; r = 0, 0.25, 0.75; ‖s‖ = 0.5, 1, 1.5; 2r/‖s‖ = 0, 0.5, 1: d = 1 and
     λ = 0.2 from the fourth step on.
     """
-    check(steepest.DAdaptSGD, {"d0": 0.5}, papers_more.d_adapt_sgd, {"d0": 0.5}, Linear([1, -1], [3, 4]), [1.0],
+    by_hand(steepest.DAdaptSGD, {"d0": 0.5}, papers_more.d_adapt_sgd, {"d0": 0.5}, Linear([1, -1], [3, 4]), [1.0],
           [(0.7, -1.4), (0.4, -1.8), (0.1, -2.2), (-0.5, -3.0)])  # fmt: skip
 
 
@@ -169,9 +155,9 @@ def test_d_adapt_dual_and_adagrad() -> None:
     """
     problem, last = Linear([1, -1], [3, 4]), 1.5 + (1 + sqrt(2)) / 3
     far = (0.5, 1 / sqrt(2), 1.5 / sqrt(3), last / 2)
-    check(steepest.DAdaptDual, {"d0": 0.5}, papers_distance.d_adapt_dual, {"d0": 0.5}, problem, [1.0],
+    by_hand(steepest.DAdaptDual, {"d0": 0.5}, papers_distance.d_adapt_dual, {"d0": 0.5}, problem, [1.0],
           [(1 - 0.6 * r, -1 - 0.8 * r) for r in far])  # fmt: skip
-    check(steepest.DAdaptAdaGrad, {"d0": 0.5}, papers_distance.d_adapt_adagrad, {"d0": 0.5}, problem, [1.0],
+    by_hand(steepest.DAdaptAdaGrad, {"d0": 0.5}, papers_distance.d_adapt_adagrad, {"d0": 0.5}, problem, [1.0],
           [(1 - r, -1 - r) for r in far])  # fmt: skip
 
 
@@ -192,7 +178,7 @@ def test_smbi() -> None:
     """f = x²/2 from 1, η = 4, κ = ½: from 1 to -3 the loss rises, so 1 waits.  Next, s = -4 and y = -4: σ = (4 (4 + 2) - 16)/2
     = 4, and the step is -16/(8 + 32) = -0.4.  From 0.6 the plain step fails again.
     """
-    check(steepest.SMBi, {"kappa": 0.5}, papers_search.smb, {"kappa": 0.5, "independent": True}, Quadratic([1], [1.0]), [4.0],
+    by_hand(steepest.SMBi, {"kappa": 0.5}, papers_search.smb, {"kappa": 0.5, "independent": True}, Quadratic([1], [1.0]), [4.0],
           [(1.0,), (0.6,), (0.6,), (0.36,)])  # fmt: skip
 
 
@@ -202,7 +188,7 @@ def test_d_adapt_adam() -> None:
     """
     problem, hyper = Linear([1, -1], [5, 0], [4, 0]), {"betas": (0.5, 0.36), "eps": 1.0, "d0": 0.2}
     terms = {"b1": 0.5, "b2": 0.36, "eps": 1.0, "d0": 0.2}
-    check(steepest.DAdaptAdam, hyper, papers_more.d_adapt_adam, terms, problem, [1.0], [(0.9, -1), (0.77, -1)])
+    by_hand(steepest.DAdaptAdam, hyper, papers_more.d_adapt_adam, terms, problem, [1.0], [(0.9, -1), (0.77, -1)])
     second = follow(steepest.DAdaptAdam, problem, [1.0, 1.0], lift="eager", **hyper)
     group = second.opt.param_groups[0]
     assert group["numerator"] == pytest.approx(0.0256, rel=1e-14)

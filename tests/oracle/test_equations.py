@@ -11,7 +11,8 @@ import torch
 import steepest
 from tests.oracle import rows_games
 from tests.oracle.problems import Game, Linear, Net, Problem, Quadratic, join
-from tests.oracle.rows import EDGES, PAUSES, ROWS, STEPS, Row
+from tests.oracle.rows import EDGES, ROWS
+from tests.rows import PAUSES, STEPS, Row
 
 TOLERANCE = 1e-12  # relative, over all steps; float64 keeps 2e-16, and two dozen steps add some of them up
 

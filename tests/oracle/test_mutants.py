@@ -17,7 +17,8 @@ from torch import nn
 import steepest
 from steepest.core.part import Part
 from tests.oracle.mutants import broken, mutants, parts
-from tests.oracle.rows import EDGES, PAUSES, ROWS, Row
+from tests.oracle.rows import EDGES, ROWS
+from tests.rows import PAUSES, Row
 
 TOLERANCE = 1e-12
 #: parts of which half must be caught: the rest of their lines mends what a closure that fails has left behind, or keeps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,22 +13,11 @@ import torch
 from torch import nn
 
 import steepest
+from tests.collect import listed
 from tests.oracle.problems import Net, Vector, gap, join
+from tests.rows import Pair
 
 STEPS = 50
-
-
-class Pair(NamedTuple):
-    """Our class and torch's, and options that both understand."""
-
-    ours: Callable[..., Any]
-    torch: Callable[..., Any]
-    options: dict[str, Any]
-    only_torch: dict[str, Any] = {}
-
-    @property
-    def id(self) -> str:
-        return " ".join([self.ours.__name__, *(f"{k}={v}" for k, v in self.options.items())])
 
 
 class NAdam64(torch.optim.NAdam):
@@ -56,15 +45,13 @@ PAIRS = [
     Pair(*ADAM, {"lr": 0.03, "betas": (0.0, 0.9), "maximize": True}),
     Pair(steepest.AMSGrad, torch.optim.Adam, {"lr": 0.03, "betas": (0.7, 0.9), "weight_decay": 0.1}, {"amsgrad": True}),
     Pair(steepest.AMSGrad, torch.optim.Adam, {"lr": 0.03, "eps": 1e-4, "maximize": True}, {"amsgrad": True}),
-    Pair(steepest.AdaGrad, torch.optim.Adagrad, {"lr": 0.3}),
-    Pair(steepest.AdaGrad, torch.optim.Adagrad, {"lr": 0.3, "lr_decay": 0.1, "eps": 1e-3, "weight_decay": 0.1}),
-    Pair(steepest.AdaGrad, torch.optim.Adagrad, {"lr": 0.3, "initial_accumulator_value": 0.2, "maximize": True}),
     Pair(steepest.NAdam, NAdam64, {"lr": 0.03}),
     Pair(steepest.NAdam, NAdam64, {"lr": 0.03, "betas": (0.7, 0.9), "momentum_decay": 0.5, "weight_decay": 0.1}),
     Pair(steepest.NAdam, NAdam64, {"lr": 0.03, "betas": (0.0, 0.9), "maximize": True}),
     Pair(steepest.AdamW, torch.optim.AdamW, {"lr": 0.03}),
     Pair(steepest.AdamW, torch.optim.AdamW, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.3}),
 ]
+PAIRS += listed("TORCH")
 KEEPS = [p for p in PAIRS if p.ours is not steepest.SGD or "momentum" in p.options]
 
 
