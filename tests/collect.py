@@ -24,8 +24,13 @@ TABLES: Mapping[str, str] = {
     "DIRECTIONS": "name -> makes a direction that descends (tests/laws/test_direction.py)",
     "SCALE_FREE": "name -> makes a direction that the scale of gradients does not change",
     "COLLAPSES": "sentence -> two directions that are the same",
+    "SAME": "sentence -> makers of two optimizers that take the same steps, to the bit (tests/laws/test_point.py)",
+    "POINTS": "name -> makes a point that perturbs by the radius rho along a gradient (tests/laws/test_flatness.py)",
+    "UNITLESS": "name -> makes a step size that the unit of the loss does not change (tests/laws/test_stepsize.py)",
+    "LENGTHS": "name -> makes a step size that the unit of length does not change",
+    "GEOMETRIES": "name -> a geometry (tests/laws/test_geometry.py)",
 }
-_MAPPINGS = ("CONTRACT", "DIRECTIONS", "SCALE_FREE", "COLLAPSES")
+_MAPPINGS = tuple(name for name, text in TABLES.items() if "->" in text)
 
 
 def collect(folder: Path, package: str) -> tuple[dict[str, ModuleType], dict[str, str]]:
@@ -50,10 +55,9 @@ def collect(folder: Path, package: str) -> tuple[dict[str, ModuleType], dict[str
 PAPERS, BROKEN = collect(FOLDER, "tests.papers")
 
 
-def listed(kind: str) -> Iterator[Any]:
+def listed(kind: str) -> list[Any]:
     """The rows of a table that is a list, paper by paper."""
-    for module in PAPERS.values():
-        yield from getattr(module, kind, ())
+    return [row for module in PAPERS.values() for row in getattr(module, kind, ())]
 
 
 def named(kind: str) -> dict[str, Any]:

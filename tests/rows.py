@@ -15,16 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import steepest
-from steepest import oracle
+from steepest import direction as D
+from steepest import oracle, stepsize
 from steepest.optim.guarded import Guarded
 from tests.oracle.equations import Path
-from tests.oracle.problems import Game, Net, Problem, Trail, follow, gap, join, steps
+from tests.oracle.problems import Game, Linear, Net, Problem, Trail, follow, gap, join, steps
 
 # ---- the contract ----------------------------------------------------------------------------------------------------
 
 SUM = "one step size from sums over all tensors"
 LOSS = "one step size from the loss and sums over all tensors"
 RADIUS = "the radius is a norm over all tensors"
+PIECES = (1e-6, "float64 sums over pieces of another length")
+SUMMED = (1e-5, "the loss is summed in another order, and the step is a multiple of the loss")
+NEVER_FORGETS = "the sum of squared gradients never forgets, so steps are shorter ever after, as in the paper"
+NEVER_FALLS = "the estimate of the distance never falls, so one huge gradient leaves steps too long, as in the paper"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Setting:
         make: what to call instead of the class.
         exceptions: law, or law-variant -> why it does not hold.
         loose: law -> relative tolerance, and why results are not equal to the bit.
+        worse: of a step size, accident or accident-step -> why it is worse off ever after (laws/test_stepsize_recovery.py).
+        unguarded: the same without the guard that ours have and papers have not.
     """
 
     small: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +67,8 @@ class Setting:
     make: Callable[..., steepest.Optimizer] | None = None
     exceptions: Mapping[str, str] = field(default_factory=dict)
     loose: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    worse: Mapping[str, str] = field(default_factory=dict)
+    unguarded: Mapping[str, str] = field(default_factory=dict)
 
 
 # ---- the oracle ------------------------------------------------------------------------------------------------------
@@ -86,7 +95,7 @@ class Row:
         on: runs on a problem made for it.
         returned: the paper's points are the ones the method returns (``with opt.averaged()``).
         elsewhere: why the loss that a step returns is not the one where the step began, if it is not.
-        pauses: steps of a run in which nothing need move, besides the first.
+        pauses: steps of a run in which nothing need move: the first.
     """
 
     make: str | Callable[..., Any]
@@ -99,7 +108,7 @@ class Row:
     on: Problem | None = None
     returned: bool = False
     elsewhere: str = ""
-    pauses: int = 0
+    pauses: int = 1
 
     @property
     def id(self) -> str:
@@ -168,3 +177,24 @@ class Pair(NamedTuple):
     @property
     def id(self) -> str:
         return " ".join([self.ours.__name__, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+# ---- numbers that rows of several papers share --------------------------------------------------------------------------
+
+LOW = {"rank": 2, "every": 7, "betas": (0.8, 0.9), "eps": 1e-4, "weight_decay": 0.1}
+LOW_TERMS = {"rank": 2, "every": 7, "b1": 0.8, "b2": 0.9, "eps": 1e-4, "lam": 0.1}
+B = {"b1": 0.8, "b2": 0.9}
+UPHILL = Linear([0.0], [1.0], [-0.1], [-0.1], [1.0], constant=8.0)  # m = 1, 0.8, 0.62: against the second and third
+SQUARE = Linear(np.zeros((3, 3)), [[1, 2, -3], [0.5, 4, 1], [-2, 0.3, 1]], [[2, -1, 0.2], [1, 1, 3], [0.4, -2, 1]])
+MOVE = {"momentum": 0.8, "weight_decay": 0.1}
+TERMS = {"mu": 0.8, "lam": 0.1}
+HALF = {"betas": (0.5, 0.5), "eps": 1.0}
+HALF_TERMS = {"b1": 0.5, "b2": 0.5, "eps": 1.0}
+MOST = {"betas": (0.5, 0.75), "eps": 1.0}
+MOST_TERMS = {"b1": 0.5, "b2": 0.75, "eps": 1.0}
+TWO = ([1.0, -2.0], [-1.0, -2.0])  # gradients with |g| constant: the corrected second moment is g², its root |g|
+
+
+def searched(params: Any, by: stepsize.StepSize, **options: Any) -> steepest.Optimizer:
+    """A step size along a momentum, which may point uphill."""
+    return steepest.Optimizer(params, direction=D.Momentum(momentum=0.9), step_size=by, **options)

@@ -68,3 +68,17 @@ def directions(direction: Direction, gradients: Sequence[Tensor]) -> list[Tensor
         found.append(0.0 - x.detach())
         x.data.zero_()
     return found
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    """To the bit."""
+    return all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def close(a: list[Tensor], b: list[Tensor], rtol: float = 1e-12) -> bool:
+    return all(torch.allclose(p, q, rtol=rtol, atol=1e-14) for p, q in zip(a, b, strict=True))
+
+
+def over_sgd(where: steepest.point.Point) -> Callable[..., steepest.Optimizer]:
+    """A point over plain SGD."""
+    return lambda params, **options: steepest.Optimizer(params, point=where, **{"lr": 0.1, **options})

@@ -15,15 +15,11 @@ from torch import Tensor, nn
 import steepest
 from steepest import direction as D
 from steepest import oracle, point
-from tests.laws.common import few, numbers, positive, streams, tensor, vectors
+from tests.collect import named
+from tests.laws.common import few, numbers, over_sgd, positive, streams, tensor, vectors
 from tests.laws.test_point import equal, train
 
 Make = Callable[..., Any]
-
-
-def over_sgd(where: point.Point) -> Make:
-    """A point over plain SGD."""
-    return lambda params, **options: steepest.Optimizer(params, point=where, **{"lr": 0.1, **options})
 
 
 def asked(where: point.Point, gradients: list[Tensor], x: Tensor, lr: float = 0.0) -> list[Tensor]:
@@ -40,24 +36,6 @@ def asked(where: point.Point, gradients: list[Tensor], x: Tensor, lr: float = 0.
         opt.step(closure)
         found.append(here[-1] - here[0])
     return found
-
-
-SAME: dict[str, tuple[Make, Make]] = {
-    "ASAM of radius 0": (lambda p: steepest.ASAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
-    "VaSSO of radius 0": (lambda p: steepest.VaSSO(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.05, momentum=0.9)),
-    "VaSSO that forgets": (lambda p: steepest.VaSSO(p, lr=0.1, theta=1.0), steepest.SAM),
-    "InfoSAM of radius 0": (lambda p: steepest.InfoSAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.05, momentum=0.9)),
-    "FSAM without a mask": (lambda p: steepest.FSAM(p, sparsity=0.0), steepest.SAM),
-    "FSAM of radius 0": (lambda p: steepest.FSAM(p, rho=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
-    "no penalty": (lambda p: steepest.FGR(p, strength=0.0), lambda p: steepest.SGD(p, lr=0.1, momentum=0.9)),
-    "preSAM with C = 1": (over_sgd(point.PreSAM(rho=0.3)), over_sgd(point.SAM(rho=0.3))),
-}
-
-
-@pytest.mark.parametrize("pair", SAME.values(), ids=SAME)
-def test_collapses(pair: tuple[Make, Make]) -> None:
-    """To the bit."""
-    assert equal(train(pair[0])[0], train(pair[1])[0])
 
 
 def test_adaptive_with_a_huge_offset_is_sam() -> None:
@@ -116,10 +94,7 @@ def test_adaptive_by_hand() -> None:
     assert torch.allclose(e, tensor([4, 1]))
 
 
-POINTS: dict[str, Callable[..., point.Point]] = {
-    "SAM": point.SAM, "ASAM": point.ASAM, "VaSSO": point.VaSSO, "InfoSAM": point.InfoSAM,
-    "FSAM": lambda **given: point.FSAM(sparsity=0.0, **given),
-}  # fmt: skip
+POINTS: dict[str, Callable[..., point.Point]] = named("POINTS")
 each = pytest.mark.parametrize("make", POINTS.values(), ids=POINTS)
 
 

@@ -14,12 +14,10 @@ from torch import Tensor
 
 import steepest
 from steepest import geometry as G
+from tests.collect import named
 from tests.laws.common import few, numbers, positive, tensor, vectors, walk
 
-RULES: dict[str, G.Geometry] = {
-    "Euclid": G.Geometry(), "box": G.Box(-2.0, 3.0), "half line": G.Box(0.0, float("inf")), "simplex": G.Simplex(),
-    "L1": G.L1(l1=0.5), "decay": G.Decay(weight_decay=0.25),
-}  # fmt: skip
+RULES: dict[str, G.Geometry] = {"Euclid": G.Geometry(), **named("GEOMETRIES")}
 SETS = {name: RULES[name] for name in ("box", "half line", "simplex")}
 every_set = pytest.mark.parametrize("rule", SETS.values(), ids=SETS)
 

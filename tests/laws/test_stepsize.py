@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import steepest
 from steepest import direction as D
 from steepest import stepsize as S
+from tests.collect import named
 from tests.laws.common import few, matrices, positive, streams, tensor, vectors, walk
 
 Loss = Callable[[Tensor], Tensor]
@@ -44,17 +45,7 @@ POWERS = st.integers(-20, 20)
 
 # ---- units -------------------------------------------------------------------------------------------------------------
 
-UNITLESS: dict[str, Callable[[int], S.StepSize]] = {
-    "SPS": lambda power: S.SPS(eta_max=float("inf")),
-    "SPS with f*": lambda power: S.SPS(eta_max=float("inf"), f_star=-0.5 * 2.0**power),
-    "SPS with growth": lambda power: S.SPS(eta_max=float("inf"), growth=1.25),
-    "SLS": lambda power: S.SLS(eta_max=4.0 * 2.0**-power, shrink=0.5),
-    "PoNoS": lambda power: S.PoNoS(eta_max=1e9 * 2.0**-power),
-    "DoG": lambda power: S.DoG(reps_rel=0.01, G0=0.0),
-    "T-DoG": lambda power: S.TDoG(reps_rel=0.01, bound=0.5 * 2.0**power),
-    "AdaGrad-Norm": lambda power: S.AdaGradNorm(b0=0.5 * 2.0**power),
-    "D-Adaptation": lambda power: S.DAdaptSGD(d0=0.01),
-}
+UNITLESS: dict[str, Callable[[int], S.StepSize]] = named("UNITLESS")
 
 
 @pytest.mark.parametrize("make", UNITLESS.values(), ids=UNITLESS)
@@ -95,17 +86,7 @@ def test_d_adapted_dual_averaging_knows_no_unit_of_the_loss(make: Any, bound: st
     assert not torch.equal(ends[0], start)
 
 
-LENGTHS: dict[str, Callable[[float, Tensor], S.StepSize]] = {
-    "SPS": lambda scale, start: S.SPS(eta_max=float("inf")),
-    "PoNoS": lambda scale, start: S.PoNoS(eta_max=1e12),
-    "SLS": lambda scale, start: S.SLS(eta_max=4.0 * scale**2, shrink=0.5),
-    # r_ε = ρ_ε(1 + ‖x₀‖) has a 1 in it: the same r_ε, in the new unit
-    "DoG": lambda scale, start: S.DoG(G0=0.0, reps_rel=0.01 * scale * (1 + float(start.norm()))
-                                      / (1 + scale * float(start.norm()))),
-    "T-DoG": lambda scale, start: S.TDoG(reps_rel=0.01 * scale * (1 + float(start.norm()))
-                                         / (1 + scale * float(start.norm()))),
-    "D-Adaptation": lambda scale, start: S.DAdaptSGD(d0=0.01 * scale),
-}  # fmt: skip
+LENGTHS: dict[str, Callable[[float, Tensor], S.StepSize]] = named("LENGTHS")
 
 
 @pytest.mark.parametrize("make", LENGTHS.values(), ids=LENGTHS)

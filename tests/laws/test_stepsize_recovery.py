@@ -31,31 +31,19 @@ ACCIDENTS: dict[str, Callable[[Tensor], Tensor]] = {
     "infinite": lambda loss: loss * torch.inf,
     "exploding": lambda loss: loss * 1e3,
 }
-_SUM = "the sum of squared gradients never forgets, so steps are shorter ever after, as in the paper"
-_FAR = "the estimate of the distance never falls, so one huge gradient leaves steps too long, as in the paper"
-_MEAN = "the reference is the mean of all losses, so a huge one allows ascent for long, as in the paper"
-_CUT = "the set of step sizes is cut for ever: the paper has one loss, the same in each step"
-_SECOND = "Adam's second moment remembers the huge gradient for 1/(1 - β₂) steps, and η follows slowly or has a bound"
-_THROW = "the first trial is lr ‖g‖ long and the model may turn it but need not shorten it, as in the paper"
-_UNITS = (
-    "it is blind to the units of x, in which a guard would measure; with SkipSpikes() by hand it recovers, see below"
-)
-_SWAY = "at a constant rate it sways around the minimum, and from where it begins anew a little further"
-_WAIT = "the gradient that waits is used at its full length, whatever the next batch says, as in the paper"
-_CUTS = dict.fromkeys(("BoxBacktracking", "EllipsoidBacktracking"), _CUT)
-_SUMS = dict.fromkeys(("ADoG", "AdaGradNorm", "DoG", "LDoG", "TDoG", "UDoG"), _SUM)
-_FARS = dict.fromkeys(("DAdaptAdaGrad", "DAdaptAdam", "DAdaptDual", "DAdaptSGD"), _FAR)
-#: accident, its step if it matters -> method -> why it is worse off ever after; it must be
-EXCEPTIONS: dict[str, dict[str, str]] = {
-    "exploding-0": {"AdaGradSQR": _UNITS, "PoNoS": _MEAN, "SMB": _THROW, "DAdaptAdaGrad": _SWAY, "DAdaptSGD": _SWAY},
-    "exploding-5": {"AdaGradSQR": _UNITS},
-    "exploding": {"AdaGradSQR": _UNITS},
-}
-#: the same for the papers' methods, without the guard that ours have
-UNGUARDED: dict[str, dict[str, str]] = {
-    "exploding-0": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND, "SMBi": _WAIT},
-    "exploding-5": {**_CUTS, **_SUMS, **_FARS, "PoNoSPrec": _SECOND},
-}
+
+
+def reasons(kind: str) -> dict[str, dict[str, str]]:
+    """Accident, with its step if it matters -> method -> why it is worse off ever after; it must be."""
+    found: dict[str, dict[str, str]] = {}
+    for name, case in CASES.items():
+        for accident, reason in getattr(case.row, kind).items():
+            found.setdefault(accident, {})[name] = reason
+    return found
+
+
+EXCEPTIONS = reasons("worse")
+UNGUARDED = reasons("unguarded")  # the papers' methods, without the guard that ours have
 
 
 def bowl(x: Tensor) -> Tensor:

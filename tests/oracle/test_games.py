@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import steepest
-from tests.oracle import rows_games
+from steepest import point
 from tests.oracle.problems import Game, Linear, Vector, follow, gap, join
 
 STEPS, ETA = 60, 0.2
@@ -17,6 +17,16 @@ GAME = Game(quartic=0.0, turns=False)
 I, B, O = np.eye(4), GAME.B, np.zeros((2, 2))
 A = np.block([[O, B], [-B.T, O]])  # the field: F(z) = A z
 START = join(GAME.start)
+
+
+def proximal_point(params: Any, rounds: int, damping: float, **options: Any) -> steepest.Optimizer:
+    """The proximal point method."""
+    return steepest.Optimizer(params, point=point.ProximalPoint(rounds=rounds, damping=damping), **options)
+
+
+def reflected_gradient(params: Any, **options: Any) -> steepest.Optimizer:
+    """The reflected gradient method."""
+    return steepest.Optimizer(params, point=point.Reflected(), **options)
 
 
 def powers(M: Vector, z: Vector) -> list[Vector]:
@@ -62,7 +72,7 @@ def test_reflected_gradient() -> None:
     """(z, z₋) ← ((I - 2ηA) z + ηA z₋, z) again, but from z₋₁ = z: on a linear field it is the optimistic method."""
     M = np.block([[I - 2 * ETA * A, ETA * A], [I, np.zeros((4, 4))]])
     want = [both[:4] for both in powers(M, join([START, START]))]
-    trail = follow(rows_games.reflected_gradient, GAME, [ETA] * STEPS)
+    trail = follow(reflected_gradient, GAME, [ETA] * STEPS)
     assert gap(trail.x, want) < 1e-12
     assert np.linalg.norm(trail.x[-1]) < 0.5 * np.linalg.norm(START)
     assert trail.opt.counters.backwards == STEPS
@@ -71,7 +81,7 @@ def test_reflected_gradient() -> None:
 def test_gradients_from_elsewhere_are_refused() -> None:
     """A micro-batch that was backpropagated at x is none of the reflection's; nothing moves."""
     x = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
-    opt = rows_games.reflected_gradient([x], lr=0.1)
+    opt = reflected_gradient([x], lr=0.1)
 
     def closure() -> torch.Tensor:
         loss = x.square().sum()
@@ -92,7 +102,7 @@ def test_gradients_from_elsewhere_are_refused() -> None:
 def test_proximal_point_is_implicit() -> None:
     """With rounds enough z ← (I + ηA)⁻¹ z, for any step: here one at which undamped rounds diverge."""
     eta = 2.0
-    trail = follow(rows_games.proximal_point, GAME, [eta] * 10, rounds=400, damping=0.2)
+    trail = follow(proximal_point, GAME, [eta] * 10, rounds=400, damping=0.2)
     inverse = np.linalg.inv(I + eta * A)
     assert gap(trail.x, [np.linalg.matrix_power(inverse, t) @ START for t in range(1, 11)]) < 1e-9
 
@@ -115,8 +125,8 @@ class Rotation(Linear):
 
 
 @pytest.mark.parametrize(("make", "c", "eta", "more", "radius"), [
-    (rows_games.proximal_point, 0.4, 1.2, {"rounds": 200, "damping": 0.3}, 0.82),
-    (rows_games.proximal_point, 0.4, 0.6, {"rounds": 200, "damping": 0.3}, 1.07),
+    (proximal_point, 0.4, 1.2, {"rounds": 200, "damping": 0.3}, 0.82),
+    (proximal_point, 0.4, 0.6, {"rounds": 200, "damping": 0.3}, 1.07),
     (steepest.ExtraSGD, 0.4, 0.05, {"ahead": 20.0}, 0.989),
     (steepest.ExtraSGD, 0.6, 0.05, {"ahead": 20.0}, 1.020),
 ])  # fmt: skip

@@ -16,10 +16,12 @@ from torch import nn
 
 import steepest
 from steepest.core.part import Part
+from tests.collect import listed
 from tests.oracle.mutants import broken, mutants, parts
-from tests.oracle.rows import EDGES, ROWS
 from tests.rows import PAUSES, Row
 
+ROWS: list[Row] = listed("ORACLE")
+EDGES: list[Row] = listed("EDGES")
 TOLERANCE = 1e-12
 #: parts of which half must be caught: the rest of their lines mends what a closure that fails has left behind, or keeps
 #: a copy instead of walking back, which differs by rounding alone (test_known_bugs looks at both)
