@@ -23,6 +23,7 @@ from steepest import (
 from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
 from steepest.core.optimizer import Optimizer
+from steepest.core.rows import Rows
 from steepest.optim import *  # noqa: F403 -- the table of methods is kept in one place
 from steepest.optim import __all__ as _methods
 
@@ -30,6 +31,7 @@ __version__ = version("steepest")
 __all__ = [
     "Counters",
     "Optimizer",
+    "Rows",
     "__version__",
     "channel",
     "chart",

@@ -142,7 +142,7 @@ class Assembly(torch.optim.Optimizer):
 
     def _check_assembly(self) -> None:
         owners: dict[str, Part] = {}
-        given = {"closure", "loss", "grad"}
+        given = {"closure", "rows", "loss", "grad"}
         self._intervals: dict[str, str] = {"lr": "[0, inf)"}
         for part in self.parts():
             for name in [*part.hyper, *part.state, *getattr(part, "memory", ())]:
@@ -214,7 +214,7 @@ class Assembly(torch.optim.Optimizer):
         - ``sharpness``: the loss where a sharpness-aware point asked again, less the loss at the weights;
         - with ``opt.track_norms = True``, from the next step on, over all parameters: ``weight_norm`` before the step,
           ``step_norm``, ``update_to_weight``, their quotient, and ``gradient_norm``, that of what stands in ``p.grad``;
-        - since the run began: ``steps``, ``skipped``, ``forwards``, ``backwards``, ``hvps``, ``gradient_equivalents``.
+        - since it began: ``steps``, ``skipped``, ``forwards``, ``backwards``, ``hvps``, ``rows``, ``gradient_equivalents``.
 
         Costs nothing but this call; ``track_norms`` costs a copy of the weights and three reads of it a step, on every
         process.  A step that was left out leaves the numbers of the one before it.

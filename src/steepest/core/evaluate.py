@@ -26,22 +26,28 @@ from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable, which would load the compiler at import
 
 from steepest.core.replay import Buffers, Scope, Streams, resharded, writes
+from steepest.core.rows import Rows
 from steepest.engine import shard
 
 Closure = Callable[[], Any]
 Along = Callable[[list["Tensor | None"]], list["Tensor | None"]]
 Step = TypeVar("Step", bound=Callable[..., Any])
+Found = TypeVar("Found")
 
 
 @dataclass
 class Counters:
-    """What has been bought so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps."""
+    """What has been bought so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps.
+
+    Gradients of single rows are ``rows`` in number; n of them together cost, and are counted as, one pass over n rows.
+    """
 
     forwards: int = 0
     backwards: int = 0
     hvps: int = 0
     steps: int = 0
     skipped: int = 0
+    rows: int = 0
 
     @property
     def gradient_equivalents(self) -> int:
@@ -101,15 +107,30 @@ class Evaluator:
     def _streams(self) -> Streams:
         return Streams(self.params, self._reached[1])
 
-    def gradient(self) -> Tensor:
-        """The loss, its gradient left in ``p.grad``."""
+    @property
+    def modules(self) -> list[nn.Module]:
+        """Those that the closure reaches."""
+        return self._reached[0]
+
+    def asked(self, compute: Callable[[], Found], rows: int) -> Found:
+        """What ``compute`` finds in one pass over so many rows, with gradients of each; ``p.grad`` is cleared."""
+        self._clear()
+        with torch.enable_grad(), self._question():
+            found = compute()
+        self.counters.forwards += 1
+        self.counters.backwards += 1
+        self.counters.rows += rows
+        return found
+
+    def gradient(self, of: Closure | None = None) -> Tensor:
+        """The loss, its gradient left in ``p.grad``; or that of another function of the same things."""
         first = not self._before
         if not first:
             self._clear()
         before = [(p.grad, writes(p.grad)) for p in self.params]
         with torch.enable_grad(), self._question():
             with self._watched(first) as old:
-                loss = self._call()
+                loss = self._call(of)
             written = self._written(before)
             if any(written):
                 self.calls_backward = True
@@ -231,12 +252,12 @@ class Evaluator:
             for handle in handles:
                 handle.remove()
 
-    def _call(self) -> Tensor:
+    def _call(self, of: Closure | None = None) -> Tensor:
         if self.closure is None:
             raise RuntimeError(
                 "this method evaluates the loss itself: call step(closure) with a function that computes and returns it"
             )
-        loss = self.closure()
+        loss = (of or self.closure)()
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise TypeError(f"the closure must return the loss as a scalar tensor, got {loss!r}")
         return loss.reshape(())
@@ -296,6 +317,14 @@ def in_full(step: Step) -> Step:
         if not kinds:
             return step(self, closure, **named)
         with casting(dict.fromkeys(kinds)):
-            return step(self, casting({**kinds})(closure) if callable(closure) else closure, **named)
+            around = casting({**kinds})
+            wrapped = (
+                closure.wrapped(around)
+                if isinstance(closure, Rows)
+                else around(closure)
+                if callable(closure)
+                else closure
+            )
+            return step(self, wrapped, **named)
 
     return _disable_dynamo(torch.no_grad()(stepping))  # type: ignore[return-value]

@@ -17,6 +17,7 @@ from torch.amp.grad_scaler import OptState
 
 from steepest.core.evaluate import Along, Closure, Evaluator, Evidence
 from steepest.core.replay import Scope
+from steepest.core.rows import PerRow
 from steepest.engine import shard
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Run:
         return [p for group in self.opt.param_groups for p in group["params"]]
 
     @cached_property
-    def _evaluator(self) -> Evaluator:
+    def evaluator(self) -> Evaluator:
+        """Asks the closure, and counts."""
         scope = Scope.of(self.opt) if self.opt._asks else None
         evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler, scope)
         evaluator.hint = self.opt._closure_calls_backward
@@ -80,26 +82,31 @@ class Run:
             self.opt.counters.backwards += 1
             return Evidence()
         self.opt._zeroed = False
-        loss = self._evaluator.gradient()
-        self._evaluator.added &= not self.opt._zeroed
-        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        loss = self.evaluator.gradient()
+        self.evaluator.added &= not self.opt._zeroed
+        self.opt._closure_calls_backward = self.evaluator.calls_backward
         return Evidence(loss)
 
     def loss(self) -> float:
         """The loss here, by one forward; the mean over all processes."""
-        value = self._evaluator.loss()
-        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        value = self.evaluator.loss()
+        self.opt._closure_calls_backward = self.evaluator.calls_backward
         return shard.mean_over_ranks(value)
+
+    @property
+    def rows(self) -> PerRow:
+        """Loss and gradient of each row, where the closure knows its rows; for parts that need ``"rows"``."""
+        return PerRow(self, self.closure)
 
     @property
     def added(self) -> bool:
         """Whether the closure added its gradient to one that was there, which belongs to the weights as they were."""
-        return self._evaluator.added
+        return self.evaluator.added
 
     def curvature(self, along: Along) -> tuple[Evidence, list[Tensor | None]]:
         """Loss and gradient here, and the Hessian's product with ``along(gradient)``; None where there is no gradient."""
-        loss, product = self._evaluator.twice(along)
-        self.opt._closure_calls_backward = self._evaluator.calls_backward
+        loss, product = self.evaluator.twice(along)
+        self.opt._closure_calls_backward = self.evaluator.calls_backward
         return Evidence(loss), product
 
     def _unscale(self, counts: bool) -> None:

@@ -2,12 +2,14 @@
 
 from steepest.core.part import Oracle
 from steepest.oracle.noise import AffineNoise
+from steepest.oracle.private import PrivateRows
 from steepest.oracle.spikes import SkipSpikes
 from steepest.oracle.twopoint import TwoPoint
 
 __all__ = [
     "AffineNoise",
     "Oracle",
+    "PrivateRows",
     "SkipSpikes",
     "TwoPoint",
 ]
