@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import steepest
 from steepest import solve as S
 from steepest.solve import inner
 
@@ -143,6 +144,18 @@ def samples(dtype: torch.dtype, form: Form = FLAT, f: Callable[[Tensor], Tensor]
     return S.ConvexComposite(c, form.wrap(x0(dtype)), range(D - 1))
 
 
+def adam(params: Any) -> torch.optim.Optimizer:
+    return steepest.Adam(params, lr=0.1)
+
+
+def adam_of_torch(params: Any) -> torch.optim.Optimizer:
+    return torch.optim.Adam(params, lr=0.1, foreach=False)
+
+
+def extra(params: Any) -> torch.optim.Optimizer:
+    return steepest.ExtraSGD(params, lr=0.2)
+
+
 TABLE: dict[str, Row] = {
     "GradientDescent": _row(S.GradientDescent, smooth, {"residual": 1e-5}),
     "GradientDescent, fixed": _row(lambda: S.GradientDescent(lr=0.5), smooth, {"residual": 1e-3}),
@@ -158,6 +171,10 @@ TABLE: dict[str, Row] = {
     "Extragradient": _row(S.Extragradient, game, {"residual": 1e-5}),
     "Extragradient, fixed": _row(lambda: S.Extragradient(lr=0.2), game, {"residual": 1e-5}),
     "SVRG": _row(lambda: S.SVRG(lr=0.3, batch=2, period=7), rows, {"residual": 1e-2}),
+    "Optimizer": _row(lambda: S.Optimizer(adam), smooth, {"residual": 1e-3}),
+    "Optimizer, torch": _row(lambda: S.Optimizer(adam_of_torch), smooth, {"residual": 1e-3}),
+    "Optimizer, batch": _row(lambda: S.Optimizer(adam, batch=4), rows, {"residual": 0.2}),
+    "Optimizer, game": _row(lambda: S.Optimizer(extra), game, {"residual": 1e-5}),
     "ModelBased": _row(lambda: S.ModelBased(beta=2.0), samples, {"loss": 1e-6}),
     "ModelBased, point": _row(lambda: S.ModelBased(beta=2.0, model="prox-point"), samples, {"loss": 1e-6}),
     "LogisticGD": _row(lambda: S.LogisticGD(3.0), margins, {"wrong": 0}, trees=False,

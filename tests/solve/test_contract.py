@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steepest import solve as S
 from tests.solve.laws import LAWS
-from tests.solve.table import TABLE, Row
+from tests.solve.table import TABLE, Row, adam
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -126,6 +126,15 @@ class HoldsAGenerator(Honest):
         return Hidden(problem.start, torch.Generator())
 
 
+class LosesMoments(S.Optimizer):
+    """An optimizer of which the parameters alone are saved."""
+
+    def begin(self, problem: Any) -> Any:
+        running = super().begin(problem)
+        running.owners = {}
+        return running
+
+
 class Unchecked(Honest):
     ranges = {}
 
@@ -140,7 +149,7 @@ def spends(*args: Any, budget: Any = None, **more: Any) -> S.Result:
 
 
 BROKEN: dict[str, list[Callable[[], Any]]] = {
-    "resumes_to_the_bit": [Remembers],
+    "resumes_to_the_bit": [Remembers, lambda: LosesMoments(adam)],
     "counts_never_fall": [Forgives],
     "measuring_changes_nothing": [MovesInMeasure],
     "a_callback_stops": [],

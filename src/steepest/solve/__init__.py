@@ -9,6 +9,7 @@ from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
 from steepest.solve.finite_sum import SVRG, ConvexComposite, ModelBased, Walk, model_based, model_step
+from steepest.solve.in_place import Optimizer
 from steepest.solve.margins import (
     BatchPerceptron,
     LogisticGD,
@@ -48,6 +49,7 @@ __all__ = [
     "ModelBased",
     "NewtonCG",
     "NormalizedLogisticGD",
+    "Optimizer",
     "Problem",
     "ProximalGradient",
     "Result",

@@ -29,7 +29,8 @@ class Counts:
         nhev: products of the Hessian with a vector; a whole Hessian of n unknowns counts n.
         nprox: proximal maps and projections.
         nlmo: linear minimizations over the set.
-        nsample: gradients of single samples.
+        nsample: gradients (in an optimizer's closure: losses) of single samples.
+        ninner: evaluations of a cheap model in the place of f: a surrogate, a trial along a line.
     """
 
     nfev: int = 0
@@ -38,6 +39,7 @@ class Counts:
     nprox: int = 0
     nlmo: int = 0
     nsample: int = 0
+    ninner: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """All counts by name."""
@@ -76,6 +78,7 @@ class Problem:
         if not bool(torch.isfinite(self.start).all()):
             raise ValueError("x0 has entries that are not finite")
         self.counts = Counts()
+        self.running: Any = None  # what an in-place solver (solve/in_place.py) works on; good for one state only
 
     @property
     def x0(self) -> Tree:
@@ -84,8 +87,15 @@ class Problem:
 
     def tree(self, x: Tensor) -> Tree:
         """A flat vector in the user's form, as views of it."""
-        parts = [part.view(shape) for part, shape in zip(x.split(self._sizes), self._shapes, strict=True)]
-        return pytree.tree_unflatten(parts, self._spec)
+        return self.joined(self.leaves(x))
+
+    def leaves(self, x: Tensor) -> list[Tensor]:
+        """The tensors of the user's form, as views of a flat vector."""
+        return [part.view(shape) for part, shape in zip(x.split(self._sizes), self._shapes, strict=True)]
+
+    def joined(self, leaves: list[Tensor]) -> Tree:
+        """The user's form of these tensors."""
+        return pytree.tree_unflatten(leaves, self._spec)
 
     def flat(self, tree: Tree, like: Tensor | None = None) -> Tensor:
         """The inverse of :meth:`tree`, in the dtype of x0 or of ``like``.
@@ -186,6 +196,15 @@ class Smooth(Differentiable):
         1
     """
 
+    def groups(self, leaves: list[Tensor]) -> list[dict[str, Any]]:
+        """These tensors of x, as an optimizer takes them."""
+        return [{"params": leaves}]
+
+    def loss(self, x: Tree, i: Tensor | None = None) -> Tensor:
+        """f in the user's form and with its graph, for an optimizer; counts one nfev."""
+        self.counts.nfev += 1
+        return scalar(self.f(x), "f")
+
 
 class FiniteSum(Smooth):
     r"""Minimize :math:`f(x) = \frac1n \sum_{i<n} f_i(x)`, with gradients of chosen samples.
@@ -212,6 +231,13 @@ class FiniteSum(Smooth):
             found = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"{values!r:.40}"
             raise TypeError(f"rows(x, i) must return one number for each of the {len(i)} indices, got {found}")
         return values.mean()
+
+    def loss(self, x: Tree, i: Tensor | None = None) -> Tensor:
+        """The mean over samples i, all by default; counts len(i) nsample, or one nfev."""
+        if i is None:
+            return super().loss(x)
+        self.counts.nsample += len(i)
+        return self._mean(x, i)
 
     def grad_of(self, x: Tensor, i: Tensor) -> Tensor:
         """The mean gradient of samples i; counts len(i) nsample."""
@@ -308,7 +334,24 @@ class Saddle(Problem):
                  project: Callable[[Tree], Tree] | None = None) -> None:  # fmt: skip
         super().__init__((x0, y0))
         self.f, self._project = f, project
-        self._first = sum(leaf.numel() for leaf in pytree.tree_leaves(x0))
+        self._players = len(pytree.tree_leaves(x0))
+        self._first = sum(self._sizes[: self._players])
+
+    def groups(self, leaves: list[Tensor]) -> list[dict[str, Any]]:
+        """Both players' tensors, as an optimizer takes them.
+
+        Raises:
+            TypeError: there is a set, which an optimizer does not know.
+        """
+        if self._project is not None:
+            raise TypeError("an optimizer knows nothing of the set: leave out project=, or give it a geometry")
+        x = leaves[: self._players]
+        return [{"params": x}, {"params": leaves[self._players :], "maximize": True}]
+
+    def loss(self, z: Tree, i: Tensor | None = None) -> Tensor:
+        """f with its graph, for an optimizer; counts one nfev."""
+        self.counts.nfev += 1
+        return scalar(self.f(*z), "f")
 
     def operator(self, z: Tensor) -> Tensor:
         """F(z); counts one njev."""

@@ -32,9 +32,12 @@ class Solver(Generic[P, S]):
     state_type: ClassVar[type]
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         for base in getattr(cls, "__orig_bases__", ()):
-            if get_origin(base) is Solver:
-                cls.problem_type, cls.state_type = get_args(base)
+            if isinstance(origin := get_origin(base), type) and issubclass(origin, Solver):
+                problem, *state = get_args(base)  # a base in between may have fixed the state
+                cls.problem_type = problem if isinstance(problem, type) else cls.problem_type
+                cls.state_type = state[0] if state else cls.state_type
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]  # every solver is a dataclass
