@@ -55,8 +55,7 @@ def resumes_to_the_bit(row: Row) -> None:
         begun = row.run(row.problem(torch.float64, FLAT), row.make(), max_steps=first)
         ended = row.run(row.problem(torch.float64, FLAT), row.make(), max_steps=60 - first,
                         state=through_a_file(begun.state))  # fmt: skip
-        assert torch.equal(ended.x if isinstance(ended.x, Tensor) else ended.x[0],
-                           whole.x if isinstance(whole.x, Tensor) else whole.x[0])  # fmt: skip
+        assert same(ended.x, whole.x)
         assert same(ended.state, whole.state)
         assert (ended.steps, ended.counts, ended.status) == (whole.steps, whole.counts, whole.status)
         for name, values in whole.history.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import steepest
@@ -156,6 +156,36 @@ def extra(params: Any) -> torch.optim.Optimizer:
     return steepest.ExtraSGD(params, lr=0.2)
 
 
+def net(dtype: torch.dtype) -> nn.Module:
+    model = nn.Sequential(nn.Linear(D, 3), nn.Tanh(), nn.Linear(3, 1, bias=False)).to(dtype)
+    with torch.no_grad():
+        for k, p in enumerate(model.parameters()):
+            p.copy_(torch.linspace(-0.5, 0.7, p.numel(), dtype=dtype).view(p.shape) * (k + 1))
+    return model
+
+
+def square_error(spoil: bool, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+    """Half a mean square; or the same for the outputs at the start only, and NaN for all others."""
+    first = net(dtype)(data(dtype)[0]).detach()
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        value = (out[:, 0] - y).square().mean() / 2
+        return value + torch.where((out - first).abs().sum() > 1e-9, torch.nan, 0.0) * out.sum() if spoil else value
+
+    return loss
+
+
+def targets(dtype: torch.dtype, form: Form = FLAT, f: Any = None) -> S.Problem:
+    A, y = data(dtype)
+    return S.Targets(net(dtype), square_error(f is not None, dtype), [(A, y)])
+
+
+def network(dtype: torch.dtype, form: Form = FLAT, f: Any = None) -> S.Problem:
+    return S.Network(
+        net(dtype), *data(dtype), square_error(False, dtype) if f is None else lambda out, y: out.sum() * torch.nan
+    )
+
+
 TABLE: dict[str, Row] = {
     "GradientDescent": _row(S.GradientDescent, smooth, {"residual": 1e-5}),
     "GradientDescent, fixed": _row(lambda: S.GradientDescent(lr=0.5), smooth, {"residual": 1e-3}),
@@ -175,6 +205,12 @@ TABLE: dict[str, Row] = {
     "Optimizer, torch": _row(lambda: S.Optimizer(adam_of_torch), smooth, {"residual": 1e-3}),
     "Optimizer, batch": _row(lambda: S.Optimizer(adam, batch=4), rows, {"residual": 0.2}),
     "Optimizer, game": _row(lambda: S.Optimizer(extra), game, {"residual": 1e-5}),
+    "TargetSurrogate": _row(S.TargetSurrogate, targets, {"loss": 0.02}, trees=False),
+    "TargetSurrogate, Adam": _row(lambda: S.TargetSurrogate(m=3, inner=adam, rule="decay"), targets, {"loss": 0.02},
+                                  trees=False),
+    "SubspaceSearch": _row(S.SubspaceSearch, network, {"loss": 0.02}, trees=False),
+    "SubspaceSearch, layers": _row(lambda: S.SubspaceSearch("l-bfgs", "layerwise", refresh=7), network, {"loss": 0.02},
+                                   trees=False),
     "ModelBased": _row(lambda: S.ModelBased(beta=2.0), samples, {"loss": 1e-6}),
     "ModelBased, point": _row(lambda: S.ModelBased(beta=2.0, model="prox-point"), samples, {"loss": 1e-6}),
     "LogisticGD": _row(lambda: S.LogisticGD(3.0), margins, {"wrong": 0}, trees=False,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import steepest
 from steepest import solve as S
@@ -85,6 +86,60 @@ def test_methods_for_matrices_see_matrices() -> None:
 
     S.solve(S.Smooth(loss, start()), S.Optimizer(make), max_steps=1)
     assert seen[:2] == [(3, 2), (2,)]
+
+
+def model() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 1)).double()
+
+
+@pytest.mark.parametrize("rule", ["constant", "adagrad"])
+def test_target_surrogates_are_sso(rule: str) -> None:
+    """To the bit, on batches, with dropout from the state's generator and the statistics of norms; the model stays."""
+    batches = [(DATA[:6], DATA[:6, :1]), (DATA[6:], DATA[6:, :1])]
+    net, given = model(), model()
+    sso = S.SSO(net, F.mse_loss, eta=0.5, m=4, rule=rule)
+    problem, solver = S.Targets(given, F.mse_loss, batches), S.TargetSurrogate(eta=0.5, m=4, rule=rule, seed=3)
+    begun = S.solve(problem, solver, max_steps=5)
+    ended = S.solve(S.Targets(given, F.mse_loss, batches), solver, max_steps=4, state=through_a_file(begun.state))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        known = sso.run(batches, 9)
+    assert same(ended.x, {name: p.detach() for name, p in net.named_parameters()})
+    assert begun.history["loss"][1:] + ended.history["loss"][1:] == known.history["loss"]
+    assert same(ended.state["values"]["kept"]["buffers"], dict(net.named_buffers()))
+    assert (ended.counts["njev"], ended.counts["ninner"]) == (known.counts["expensive"], known.counts["forwards"])
+    assert all(
+        torch.equal(a, b) for a, b in zip(given.state_dict().values(), model().state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("base", ["gd", "adam", "l-bfgs"])
+def test_subspace_search_is_the_optimizer(base: str) -> None:
+    """To the bit where it is resumed, too, which the optimizer is not."""
+    X = torch.randn(30, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def small() -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Linear(8, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+
+    net = small()
+    opt = S.SubspaceOptimizer(net, X, X[:, :1], F.mse_loss, base=base, refresh=6)
+    known = opt.run(15)
+    solver, problem = S.SubspaceSearch(base, refresh=6), S.Network(small(), X, X[:, :1], F.mse_loss)
+    begun = S.solve(problem, solver, max_steps=4)
+    ended = S.solve(problem, solver, max_steps=11, state=through_a_file(begun.state))
+    assert same(ended.x, {name: p.detach() for name, p in net.named_parameters()})
+    assert begun.history["loss"][1:] + ended.history["loss"][1:] == known.history["loss"][:-1]
+    assert ended.counts["nfev"] + ended.counts["njev"] == known.counts["products"] - (15 % 6 == 0)
+    with pytest.raises(ValueError, match="not friendly"):
+        S.Network(nn.Conv1d(1, 1, 1), X, X, F.mse_loss)
+    with pytest.raises(ValueError, match="mode must be one of"):
+        S.SubspaceSearch(mode="sphere")
+    with pytest.raises(ValueError, match="rule must be one of"):
+        S.TargetSurrogate(rule="sphere")
 
 
 def test_a_step_that_raises_leaves_nothing_half_moved() -> None:

@@ -25,8 +25,8 @@ from steepest.solve.result import Result, Status
 from steepest.solve.saddle import Extragradient
 from steepest.solve.smooth import LBFGS, GradientDescent
 from steepest.solve.solver import Solver, generator, seeded
-from steepest.solve.subspace import Friendly, SubspaceOptimizer, is_so_friendly
-from steepest.solve.surrogate import SSO
+from steepest.solve.subspace import Friendly, Network, SubspaceOptimizer, SubspaceSearch, is_so_friendly
+from steepest.solve.surrogate import SSO, Targets, TargetSurrogate
 
 __all__ = [
     "FISTA",
@@ -47,6 +47,7 @@ __all__ = [
     "LogisticGD",
     "Margins",
     "ModelBased",
+    "Network",
     "NewtonCG",
     "NormalizedLogisticGD",
     "Optimizer",
@@ -59,6 +60,9 @@ __all__ = [
     "Solver",
     "Status",
     "SubspaceOptimizer",
+    "SubspaceSearch",
+    "TargetSurrogate",
+    "Targets",
     "Walk",
     "batch_perceptron",
     "generator",

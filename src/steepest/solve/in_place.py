@@ -101,6 +101,22 @@ class InPlace(Solver[P, InPlaceState]):
         return {"loss": state.loss}
 
 
+class Buffers:
+    """A model's buffers, such as the statistics of norms, as something with a ``state_dict``."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All of them by name."""
+        return dict(self.model.named_buffers())
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Copy them in."""
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(state[name])
+
+
 class NotFiniteError(RuntimeError):
     """A loss or gradient is not finite, and nothing was changed."""
 

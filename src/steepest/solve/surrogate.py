@@ -7,9 +7,11 @@ for all weights near by, and as many steps on it as one likes need the model alo
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 from steepest.core.optimizer import Optimizer
 from steepest.core.part import LineSearch, check_number
 from steepest.core.replay import random_state, set_random_state
+from steepest.solve.in_place import Buffers, InPlace, NotFiniteError, Running
+from steepest.solve.problem import Problem
 from steepest.solve.result import Result, Status
 from steepest.stepsize import SLS
 
@@ -34,6 +38,14 @@ def armijo(params: Iterable[Tensor]) -> Optimizer:
     """Gradient descent with a monotone line search, which halves its step and starts from twice the last one."""
     step = SLS(c=0.1, shrink=0.5, growth=2.0, eta_max=1e3, batches_per_epoch=1)
     return Optimizer(params, step_size=step)
+
+
+def check(name: str, m: int, rule: str) -> None:
+    """Refuse a number of steps or a rule that is none."""
+    if not isinstance(m, int) or m < 1:
+        raise ValueError(f"{name}: m must be an integer of at least 1, got {m!r}")
+    if rule not in RULES:
+        raise ValueError(f"{name}: rule must be one of {', '.join(map(repr, RULES))}, got {rule!r}")
 
 
 class SSO:
@@ -80,10 +92,7 @@ class SSO:
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor], eta: float = 1.0, m: int = 10,
                  inner: Inner = armijo, rule: str = "constant") -> None:  # fmt: skip
         self.eta = check_number("SSO", "eta", eta, "(0, inf)")
-        if not isinstance(m, int) or m < 1:
-            raise ValueError(f"SSO: m must be an integer of at least 1, got {m!r}")
-        if rule not in RULES:
-            raise ValueError(f"SSO: rule must be one of {', '.join(map(repr, RULES))}, got {rule!r}")
+        check("SSO", m, rule)
         self.model, self.loss, self.m, self.rule = model, loss, m, rule
         self.inner = inner([p for p in model.parameters() if p.requires_grad])
         self.t, self.squares = 0, 0.0
@@ -167,8 +176,8 @@ class Surrogate:
             (self.g,) = torch.autograd.grad(loss, z)
         self.at_start, square = float(loss.detach()), len(z) * float(self.g.double().square().sum())
         if not math.isfinite(self.at_start) or not math.isfinite(square):
-            raise RuntimeError(f"SSO: the loss is {self.at_start} and its gradient's squared norm {square}; no weight was "
-                               "changed: leave this batch out, or choose other weights")  # fmt: skip
+            raise NotFiniteError(f"SSO: the loss is {self.at_start} and its gradient's squared norm {square}; no weight was "
+                                 "changed: leave this batch out, or choose other weights")  # fmt: skip
         sso.t, sso.squares = sso.t + 1, sso.squares + square
         self.counts["expensive"] += 1
         self.counts["forwards"] += 1
@@ -199,3 +208,79 @@ class Surrogate:
             set_random_state(now)
         self.counts["forwards"] += 1
         return found
+
+
+class Targets(Problem):
+    """Minimize a loss of a model's outputs that is expensive, over batches; x are the weights that can be trained, by name.
+
+    Args:
+        model: any module; it is copied, and stays as it is.
+        loss: of outputs and whatever follows the inputs in a batch; a mean over rows.
+        batches: tuples, inputs first; taken in their order, again and again.  One of them, for the whole data.
+
+    Raises:
+        ValueError: no batch, or a model in which nothing can be trained.
+    """
+
+    def __init__(self, model: nn.Module, loss: Callable[..., Tensor], batches: Iterable[tuple[Any, ...]]) -> None:
+        self.model, self.target_loss, self.batches = copy.deepcopy(model), loss, list(batches)
+        if not self.batches:
+            raise ValueError("Targets needs at least one batch, got none")
+        super().__init__({name: p.detach() for name, p in model.named_parameters() if p.requires_grad})
+
+
+@dataclass(frozen=True)
+class TargetSurrogate(InPlace[Targets]):
+    r"""Surrogates in the space of targets, as :class:`SSO`, from a state and to a state.
+
+    Args:
+        eta: η, default 1.
+        m: steps on each surrogate, default 10.
+        inner: makes the optimizer of the parameters; default gradient descent with an Armijo line search.
+        rule: "constant", "decay" or "adagrad".
+        seed: of what the model draws (dropout), default 0.
+
+    Counts ``njev`` gradients of the expensive loss, and ``ninner`` forwards of the model.
+
+    Measures ``loss``, of the batch of the last step, where that step began (inf before it).
+
+    Source: Lavington et al. 2023, arXiv:2302.02607; see :class:`SSO`.
+
+    Example:
+        >>> from steepest.solve import solve
+        >>> X = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+        >>> problem = Targets(nn.Linear(2, 1, bias=False), nn.functional.mse_loss, [(X, torch.ones(2, 1))])
+        >>> solve(problem, TargetSurrogate(eta=0.5, m=20), until={"loss": 1e-6}).x["weight"]
+        tensor([[1.0000, 0.5000]])
+    """
+
+    eta: float = 1.0
+    m: int = 10
+    inner: Inner = armijo
+    rule: str = "constant"
+    seed: int = 0
+    ranges: ClassVar[dict[str, str]] = {"eta": "(0, inf)", "m": "[1, inf)", "seed": "[0, inf)"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check("TargetSurrogate", self.m, self.rule)
+
+    def begin(self, problem: Targets) -> Running:
+        """A copy of the model, and the optimizer of its parameters."""
+        model = copy.deepcopy(problem.model)
+        sso = SSO(model, problem.target_loss, self.eta, self.m, self.inner, self.rule)
+
+        def step(t: int, random: torch.Generator) -> float:
+            before, world = dict(sso.counts), random_state()
+            torch.set_rng_state(random.get_state())
+            try:
+                return sso.step(*problem.batches[t % len(problem.batches)])
+            finally:
+                random.set_state(torch.get_rng_state())
+                set_random_state(world)
+                problem.counts.njev += sso.counts["expensive"] - before["expensive"]
+                problem.counts.ninner += sso.counts["forwards"] - before["forwards"]
+
+        return Running(
+            [p for p in model.parameters() if p.requires_grad], {"sso": sso, "buffers": Buffers(model)}, step
+        )

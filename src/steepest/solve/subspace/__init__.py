@@ -2,5 +2,6 @@
 
 from steepest.solve.subspace.friendly import Friendly, is_so_friendly
 from steepest.solve.subspace.search import SubspaceOptimizer
+from steepest.solve.subspace.solver import Network, SubspaceSearch
 
-__all__ = ["Friendly", "SubspaceOptimizer", "is_so_friendly"]
+__all__ = ["Friendly", "Network", "SubspaceOptimizer", "SubspaceSearch", "is_so_friendly"]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepest.solve.in_place import NotFiniteError
 from steepest.solve.inner import dots, newton, two_loop, useful
 from steepest.solve.result import Result, Status
 from steepest.solve.subspace.friendly import Chain
@@ -17,6 +18,16 @@ MODES = ("line", "plane", "layerwise")
 BASES = ("gd", "adam", "l-bfgs")
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def check(base: str, mode: str, memory: int, refresh: int) -> None:
+    """Refuse words and numbers that are none of theirs."""
+    for name, value, known in (("base", base, BASES), ("mode", mode, MODES)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    for name, number in (("memory", memory), ("refresh", refresh)):
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
 
 
 class SubspaceOptimizer(torch.optim.Optimizer):
@@ -60,12 +71,7 @@ class SubspaceOptimizer(torch.optim.Optimizer):
 
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, loss: Loss, base: str = "gd", mode: str = "plane",
                  memory: int = 10, refresh: int = 100) -> None:  # fmt: skip
-        for name, value, known in (("base", base, BASES), ("mode", mode, MODES)):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-        for name, number in (("memory", memory), ("refresh", refresh)):
-            if not isinstance(number, int) or number < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+        check(base, mode, memory, refresh)
         if len(y) != len(X):
             raise ValueError(f"X has {len(X)} rows and y {len(y)}: one target a row")
         self.chain, self.y, self.loss = Chain(model, X, loss), y, loss
@@ -94,7 +100,7 @@ class SubspaceOptimizer(torch.optim.Optimizer):
         Z, dZ = self._product(x)
         value, grads = self._gradient(Z, x)
         if not math.isfinite(value):
-            raise RuntimeError(f"the loss is {value} before the step; nothing was changed: choose other weights")
+            raise NotFiniteError(f"the loss is {value} before the step; nothing was changed: choose other weights")
         d = self._direction(flat, grads)
         D = self._by_layer(d)
         moved = self._by_layer([p - self.state[p].get("prev", p) for p in flat])
@@ -250,3 +256,14 @@ class SubspaceOptimizer(torch.optim.Optimizer):
         super().load_state_dict(state_dict)
         self._Z = self._dZ = None
         self._seen = []
+
+    def kept_products(self) -> list[Tensor]:
+        """Z and what it moved by in the last step, as copies; empty before the first step, and when weights were changed."""
+        if self._Z is None or self._dZ is None or self._seen != self._versions():
+            return []
+        return [self._Z.clone(), self._dZ.clone()]
+
+    def keep_products(self, products: list[Tensor]) -> None:
+        """Take these for the products at the weights as they are."""
+        self._Z, self._dZ = products or (None, None)
+        self._seen = self._versions() if products else []
