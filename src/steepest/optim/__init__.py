@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import (
-    ADOPT,
-    MARS,
-    AdaBelief,
-    AdaGrad,
-    Adam,
-    AdamW,
-    AMSGrad,
-    CAdamW,
-    CLion,
-    Lion,
-    NAdam,
-    Pair,
-)
+from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
-from steepest.optim.flatness import ASAM, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
-from steepest.optim.flatness_bar import BAR
+from steepest.optim.betas import Pair
+from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
-from steepest.optim.percoordinate import BoxBacktracking, EllipsoidBacktracking
-from steepest.optim.polyak import SMB, AdaGradSQR, AdamSQR, PoNoSPrec, SMBi
 from steepest.optim.registry import Method, create, methods
-from steepest.optim.tuningfree import (
+from steepest.optim.stepsize import (
     SLS,
+    SMB,
     SPS,
     AdaGradNorm,
+    AdaGradSQR,
+    AdamSQR,
     ADoG,
+    BoxBacktracking,
     DAdaptAdaGrad,
     DAdaptAdam,
     DAdaptDual,
     DAdaptSGD,
     DoG,
+    EllipsoidBacktracking,
     LDoG,
     PoNoS,
+    PoNoSPrec,
+    SMBi,
     TDoG,
     UDoG,
 )

@@ -1,4 +1,4 @@
-"""Gradient descent and its near relations."""
+"""SGD with momentum, as torch has it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import Any, Unpack
 
 from steepest.core.evaluate import Evidence
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import Directed, DirectedTorch, Moved
+from steepest.core.options import DirectedTorch
 from steepest.core.step import Run
-from steepest.direction import Coupled, Direction, Momentum, Sign
-from steepest.geometry import L1, Box, Simplex
+from steepest.direction import Coupled, Direction, Momentum
 from steepest.optim.registry import method
 
 _TORCH = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -85,64 +84,3 @@ class SGD(Optimizer):
                                  "make the schedule that does before loading")  # fmt: skip
             self._begin()
         super().load_state_dict(state_dict)
-
-
-@method("baseline")
-class SignSGD(Optimizer):
-    """Sign descent: every coordinate moves by lr.
-
-    Args:
-        params: parameters or groups.
-        lr: default 1e-3.
-        options: see :class:`steepest.Optimizer`.
-    """
-
-    def __init__(self, params: Any, lr: float = 1e-3, **options: Unpack[Directed]) -> None:
-        super().__init__(params, lr, direction=Sign(), **options)
-
-
-@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
-class ProxSGD(Optimizer):
-    """Proximal gradient descent with an L1 penalty (ISTA): weights become exactly zero.
-
-    Args:
-        params: parameters or groups.
-        lr: default 1e-2.
-        l1: weight of the penalty, default 1e-4.
-        options: see :class:`steepest.Optimizer`.
-    """
-
-    def __init__(self, params: Any, lr: float = 1e-2, l1: float = 1e-4, **options: Unpack[Moved]) -> None:
-        super().__init__(params, lr, geometry=L1(l1=l1), **options)
-
-
-@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
-class ProjectedSGD(Optimizer):
-    """Projected gradient descent in a box.
-
-    Args:
-        params: parameters or groups.
-        lr: default 1e-2.
-        lower: default -1.
-        upper: default 1.
-        options: see :class:`steepest.Optimizer`.
-    """
-
-    def __init__(
-        self, params: Any, lr: float = 1e-2, lower: float = -1.0, upper: float = 1.0, **options: Unpack[Moved]
-    ) -> None:
-        super().__init__(params, lr, geometry=Box(lower, upper), **options)
-
-
-@method("constrained", space={"lr": ("log", 1e-4, 10.0)})
-class SimplexSGD(Optimizer):
-    """Projected gradient descent with every row on the probability simplex.
-
-    Args:
-        params: parameters or groups.
-        lr: default 1e-2.
-        options: see :class:`steepest.Optimizer`.
-    """
-
-    def __init__(self, params: Any, lr: float = 1e-2, **options: Unpack[Moved]) -> None:
-        super().__init__(params, lr, geometry=Simplex(), **options)

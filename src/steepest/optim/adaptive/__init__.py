@@ -1,0 +1,26 @@
+"""Adam and its family, sign methods, and the two parts that go around any of them."""
+
+from __future__ import annotations
+
+from steepest.optim.adaptive.adabelief import AdaBelief
+from steepest.optim.adaptive.adagrad import AdaGrad
+from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
+from steepest.optim.adaptive.adopt import ADOPT
+from steepest.optim.adaptive.cautious import CAdamW, CLion
+from steepest.optim.adaptive.lion import Lion
+from steepest.optim.adaptive.mars import MARS
+from steepest.optim.adaptive.nadam import NAdam
+
+__all__ = [
+    "ADOPT",
+    "MARS",
+    "AMSGrad",
+    "AdaBelief",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "CAdamW",
+    "CLion",
+    "Lion",
+    "NAdam",
+]

@@ -1,0 +1,13 @@
+"""Methods that keep or send less: low rank, few columns, compression."""
+
+from __future__ import annotations
+
+from steepest.optim.memory.feedback import CompressedSGD
+from steepest.optim.memory.frugal import FRUGAL
+from steepest.optim.memory.galore import GaLore
+
+__all__ = [
+    "FRUGAL",
+    "CompressedSGD",
+    "GaLore",
+]
