@@ -1,11 +1,12 @@
 """What all tests share: helpers are imported as ``tests.<folder>.<file>``, one thread, and slow tests only if asked for.
 
-``pytest`` leaves out what is marked ``slow``; ``pytest -m slow`` runs that alone, ``pytest -m ""`` leaves that choice to
-the marker expression and runs everything.
+``pytest -n auto --dist loadgroup`` runs on all cores.  ``pytest`` leaves out what is marked ``slow``; ``pytest -m slow``
+runs that alone, ``pytest -m ""`` leaves that choice to the marker expression and runs everything.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 pytest.register_assert_rewrite("tests.contract")
 
 
+#: fixtures that start processes of their own: with several workers all their tests go to one, which runs one at a time
+PROCESSES = frozenset({"results", "stored", "server"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers, and what they start, share the cores: threads inside them would only wait for each other."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--paper KEY``."""
     parser.addoption("--paper", metavar="KEY", help="only what concerns one method, claim or file of claims")
@@ -24,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what concerns one paper; leave slow tests out unless a marker expression or a single test was asked for."""
+    for item in items:
+        if PROCESSES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("processes"))
     if key := config.getoption("paper"):
         from tests.paper import find  # imports the library, which other runs leave to the tests
 

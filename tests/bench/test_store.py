@@ -145,10 +145,12 @@ def kill_at_random(tiny: str, times: int, jobs: int) -> None:
     assert curves(runs, Path("out")) == curves(runs, Path("quiet"))
 
 
+@pytest.mark.xdist_group("processes")
 def test_killed_and_resumed_equals_undisturbed(tiny: str) -> None:
     kill_at_random(tiny, times=1, jobs=2)
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_twenty_times_and_resumed_equals_undisturbed(tiny: str, jobs: int) -> None:
@@ -177,12 +179,14 @@ def test_a_run_stopped_inside_goes_on_from_its_checkpoint(tiny: str, tmp_path: P
     assert curves([run], tmp_path / "out") == curves([run], tmp_path / "quiet")
 
 
+@pytest.mark.xdist_group("processes")
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(tiny: str, tmp_path: Path) -> None:
     Path("tiny_workload.py").write_text("import os\ndef problem(seed):\n    os._exit(3)\n")
     with pytest.raises(UsageError, match=r"ended by itself while it ran torch.* \(exit code 3\)"):
         carry_out(runs_of(tiny)[:2], tmp_path / "out", 2, lambda event: None)
 
 
+@pytest.mark.xdist_group("processes")
 def test_what_a_workload_prints_disturbs_nobody(tiny: str, tmp_path: Path) -> None:
     path = Path("tiny_workload.py")
     path.write_text(path.read_text().replace("pause = ", 'print("hello", flush=True); pause = '))

@@ -253,6 +253,7 @@ def job(rank: int, folder: str) -> None:
     leave()
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")
 def test_two_processes_are_one(tmp_path: Path) -> None:
     """Norms are those of whole factors, whoever holds them."""

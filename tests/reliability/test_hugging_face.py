@@ -316,6 +316,7 @@ def test_a_scaler_in_the_trainer(call: int, clip: float, tmp_path: Path) -> None
     assert made.optimizer.optimizer.param_groups[0]["t"] == STEPS - bool(call)
 
 
+@pytest.mark.xdist_group("processes")
 def test_two_trainers_are_a_plain_pair(tmp_path: Path) -> None:
     """DDP on two processes, windows of two micro-batches: each equals a plain DDP loop to the bit, and the other."""
     package("transformers")

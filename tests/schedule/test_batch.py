@@ -224,6 +224,7 @@ def half(rank: int, folder: str) -> None:
     leave()
 
 
+@pytest.mark.xdist_group("processes")
 def test_processes_test_their_batch_together(tmp_path: Path) -> None:
     net, x, y = small()
     alone = NormTest(GrowingBatchSampler(10**6, 2), 0.1)

@@ -163,6 +163,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path: Path) -> None:
     norms._write("said once\n")
 
 
+@pytest.mark.xdist_group("processes")
 def test_a_killed_run_keeps_every_step(tmp_path: Path) -> None:
     """SIGKILL in the middle: every step that was reported done is in the file."""
     path = tmp_path / "run.jsonl"
@@ -211,6 +212,7 @@ def sharded(rank: int, folder: str) -> None:
     leave()
 
 
+@pytest.mark.xdist_group("processes")
 def test_shards_are_added_up(tmp_path: Path) -> None:
     net = Uneven()
     opt = steepest.AdamW(net.parameters(), lr=0.1)
