@@ -12,6 +12,7 @@ from steepest import (
     geometry,
     groups,
     landscape,
+    losses,
     nn,
     oracle,
     point,
@@ -19,6 +20,7 @@ from steepest import (
     solve,
     stepsize,
     trainers,
+    weighting,
 )
 from steepest.core.checkpoint import save
 from steepest.core.evaluate import Counters
@@ -39,6 +41,7 @@ __all__ = [
     "geometry",
     "groups",
     "landscape",
+    "losses",
     "nn",
     "oracle",
     "point",
@@ -47,5 +50,6 @@ __all__ = [
     "solve",
     "stepsize",
     "trainers",
+    "weighting",
     *_methods,
 ]

@@ -37,3 +37,6 @@ def flood(loss: Tensor, level: float) -> Tensor:
     if not math.isfinite(level):
         raise ValueError(f"level must be finite, got {level!r}")
     return (loss - level).abs() + level
+
+
+__all__ = ["flood"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import steepest
-from steepest.nn import flood
+from steepest.losses import flood
 
 
 @pytest.mark.parametrize(("value", "flooded", "slope"), [(3.0, 3.0, 1.0), (1.0, 3.0, -1.0), (2.0, 2.0, 0.0)])
@@ -34,3 +34,7 @@ def test_the_loss_stays_at_its_level() -> None:
 def test_a_level_is_a_number(level: float) -> None:
     with pytest.raises(ValueError, match="level must be finite"):
         flood(torch.tensor(1.0), level)
+
+
+def test_it_has_its_old_name() -> None:
+    assert steepest.nn.flood is flood
