@@ -113,6 +113,20 @@ def game(dtype: torch.dtype, form: Form = FLAT, spoil: bool = False) -> S.Proble
     return S.Saddle(f, form.wrap(x0(dtype)), form.wrap(-x0(dtype)))
 
 
+def rotation(dtype: torch.dtype, form: Form = FLAT, f: Callable[..., Tensor] | None = None) -> S.Problem:
+    """Strongly monotone and not symmetric, as a mean over N samples; without n where it is spoiled by f."""
+    A, y = data(dtype)
+    turn = torch.triu(torch.ones(D, D, dtype=dtype), 1)
+
+    def value(z: Any, i: Tensor | None = None) -> Any:
+        v = form.flat(z)
+        rows, b = (A, y) if i is None else (A[i], y[i])
+        there = rows.T @ (rows @ v - b) / len(rows) + 0.3 * (turn - turn.T) @ v + v
+        return form.wrap(there if f is None else there + spoiled(lambda v: v.sum() * 0)(v))
+
+    return S.VariationalInequality((lambda z: value(z)) if f else value, form.wrap(x0(dtype)), n=None if f else N)
+
+
 def margins(dtype: torch.dtype, form: Form = FLAT) -> S.Problem:
     A = torch.randn(60, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     return S.Margins(A.to(dtype), (A[:, 0] + 0.3 * A[:, 1]).sign().to(dtype))
@@ -200,6 +214,24 @@ TABLE: dict[str, Row] = {
     "FrankWolfe, short": _row(lambda: S.FrankWolfe(L=1.0), ball, {"gap": 2e-2}),
     "Extragradient": _row(S.Extragradient, game, {"residual": 1e-5}),
     "Extragradient, fixed": _row(lambda: S.Extragradient(lr=0.2), game, {"residual": 1e-5}),
+    "Extragradient, ahead": _row(lambda: S.Extragradient(lr=0.2, ahead=1.5), game, {"residual": 1e-5}),
+    "Extragradient, operator": _row(S.Extragradient, rotation, {"residual": 1e-5}),
+    "SingleCall": _row(lambda: S.SingleCall(lr=0.1), game, {"residual": 1e-5}, steps=600),
+    "SingleCall, batch": _row(lambda: S.SingleCall(lr=1.0, batch=3, offset=3.0), rotation, {"residual": 0.2},
+                              bad=lambda: (S.SingleCall(lr=1.0), rotation(torch.float64, f=mean))),
+    "SingleCall, optimistic": _row(lambda: S.SingleCall(lr=0.1, scheme="optimistic"), game, {"residual": 1e-5}, steps=600),
+    "SingleCall, reflected": _row(lambda: S.SingleCall(lr=0.1, scheme="reflected"), game, {"residual": 1e-5}, steps=600),
+    "ProximalPoint": _row(lambda: S.ProximalPoint(lr=1.0), game, {"residual": 1e-5}),
+    "OGPlus": _row(lambda: S.OGPlus(lr=0.05, batch=6), rotation, {"residual": 0.2},
+                   bad=lambda: (S.OGPlus(lr=0.05), rotation(torch.float64, f=mean))),
+    "OptDAPlus": _row(lambda: S.OptDAPlus(lr=0.05, ahead=2.0), rotation, {"residual": 1e-4}, steps=600),
+    "AdaOptDAPlus": _row(S.AdaOptDAPlus, game, {"residual": 0.1}, steps=600),
+    "CompetitiveGradient": _row(lambda: S.CompetitiveGradient(lr=0.2), game, {"residual": 1e-5}),
+    "CompetitiveGradient, optimistic": _row(lambda: S.CompetitiveGradient(lr=0.1, optimistic=True), game, {"residual": 1e-5},
+                                            steps=600),
+    "Halpern": _row(lambda: S.Halpern(lr=0.1), rotation, {"residual": 0.05}),
+    "Halpern, variance reduced": _row(lambda: S.Halpern(lr=0.1, variance_reduced=True), rotation, {"residual": 0.1},
+                                      bad=lambda: (S.Halpern(lr=0.1), rotation(torch.float64, f=mean))),
     "SVRG": _row(lambda: S.SVRG(lr=0.3, batch=2, period=7), rows, {"residual": 1e-2}),
     "Optimizer": _row(lambda: S.Optimizer(adam), smooth, {"residual": 1e-3}),
     "Optimizer, torch": _row(lambda: S.Optimizer(adam_of_torch), smooth, {"residual": 1e-3}),

@@ -20,9 +20,21 @@ from steepest.solve.margins import (
     normalized_lr_gd,
 )
 from steepest.solve.newton import NewtonCG
-from steepest.solve.problem import Composite, Constrained, Counts, Differentiable, FiniteSum, Problem, Saddle, Smooth
+from steepest.solve.problem import Composite, Constrained, Counts, Differentiable, FiniteSum, Problem, Smooth
 from steepest.solve.result import Result, Status
-from steepest.solve.saddle import Extragradient
+from steepest.solve.saddle import (
+    AdaOptDAPlus,
+    CompetitiveGradient,
+    Extragradient,
+    Game,
+    Halpern,
+    OGPlus,
+    OptDAPlus,
+    ProximalPoint,
+    Saddle,
+    SingleCall,
+    VariationalInequality,
+)
 from steepest.solve.smooth import LBFGS, GradientDescent
 from steepest.solve.solver import Solver, generator, seeded
 from steepest.solve.subspace import Friendly, Network, SubspaceOptimizer, SubspaceSearch, is_so_friendly
@@ -33,7 +45,9 @@ __all__ = [
     "LBFGS",
     "SSO",
     "SVRG",
+    "AdaOptDAPlus",
     "BatchPerceptron",
+    "CompetitiveGradient",
     "Composite",
     "Constrained",
     "ConvexComposite",
@@ -43,18 +57,24 @@ __all__ = [
     "FiniteSum",
     "FrankWolfe",
     "Friendly",
+    "Game",
     "GradientDescent",
+    "Halpern",
     "LogisticGD",
     "Margins",
     "ModelBased",
     "Network",
     "NewtonCG",
     "NormalizedLogisticGD",
+    "OGPlus",
+    "OptDAPlus",
     "Optimizer",
     "Problem",
     "ProximalGradient",
+    "ProximalPoint",
     "Result",
     "Saddle",
+    "SingleCall",
     "Smooth",
     "Snapshot",
     "Solver",
@@ -63,6 +83,7 @@ __all__ = [
     "SubspaceSearch",
     "TargetSurrogate",
     "Targets",
+    "VariationalInequality",
     "Walk",
     "batch_perceptron",
     "generator",

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from steepest.core.optimizer import Optimizer as Ours
-from steepest.solve.problem import FiniteSum, Problem, Saddle, Smooth
+from steepest.solve.problem import FiniteSum, Problem, Smooth
+from steepest.solve.saddle.problem import Saddle
 from steepest.solve.solver import Solver, generator, seeded
 
 P = TypeVar("P", bound=Problem)

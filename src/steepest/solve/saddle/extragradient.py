@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from steepest.solve.problem import Saddle
 from steepest.solve.result import Status
+from steepest.solve.saddle.problem import VariationalInequality
 from steepest.solve.solver import Solver
 
 
@@ -22,33 +22,47 @@ class ExtragradientState:
 
 
 @dataclass(frozen=True)
-class Extragradient(Solver[Saddle, ExtragradientState]):
-    r"""Extragradient, :math:`\bar z = P(z - \eta F(z)),\ z^+ = P(z - \eta F(\bar z))`.
+class Extragradient(Solver[VariationalInequality, ExtragradientState]):
+    r"""Extragradient, :math:`\bar z = P(z - a\eta F(z)),\ z^+ = P(z - \eta F(\bar z))`.
 
     Args:
         lr: η, below 1/L; default None: halved until :math:`\eta\lVert F(z) - F(\bar z)\rVert \le \nu\lVert z - \bar z\rVert`,
             beginning at twice the last one.
         nu: ν, default 0.9.
+        ahead: a, default 1; needs ``lr``. Where F is negatively comonotone, ⟨F(z) - F(z'), z - z'⟩ ≥ -ρ‖F(z) - F(z')‖² with
+            ρ < 1/(2L), a long first step of 1/L and a short second one arrive where two equal ones diverge.
 
     Measures ``residual``, ‖z - P(z - F(z))‖, at the price of one more F, and ``step_size`` η; stalls when no η will do.
 
-    Source: Korpelevich 1976; the search is Khobotov's 1987.
+    Raises:
+        ValueError: ``ahead`` without ``lr``.
+
+    Source: Korpelevich 1976; the search is Khobotov's 1987; two step sizes as in Gorbunov, Taylor, Horváth & Gidel 2023,
+    arXiv:2210.13831 (EG, γ₁ = aη and γ₂ = η).
     """
 
     lr: float | None = None
     nu: float = 0.9
-    ranges: ClassVar[dict[str, str]] = {"lr": "(0, inf)", "nu": "(0, 1)"}
+    ahead: float = 1.0
+    ranges: ClassVar[dict[str, str]] = {"lr": "(0, inf)", "nu": "(0, 1)", "ahead": "(0, inf)"}
 
-    def init(self, problem: Saddle) -> ExtragradientState:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr is None and self.ahead != 1:
+            raise ValueError(
+                f"Extragradient: ahead={self.ahead:g} is in units of a step size that is given: give lr, too"
+            )
+
+    def init(self, problem: VariationalInequality) -> ExtragradientState:
         """The start; the search begins at 1."""
         return ExtragradientState(problem.start, self.lr or 0.5)
 
-    def step(self, problem: Saddle, state: ExtragradientState) -> ExtragradientState:
+    def step(self, problem: VariationalInequality, state: ExtragradientState) -> ExtragradientState:
         """One look ahead, or several, and one move."""
         z, lr = state.x, self.lr or 2 * state.lr
         F = problem.operator(z)
         for tries in range(60 if lr else 0):
-            ahead = problem.project(z - F * lr)
+            ahead = problem.project(z - F * (lr * self.ahead))
             if tries and torch.equal(ahead, z):  # shorter than the rounding of z
                 return ExtragradientState(z, 0.0)
             there = problem.operator(ahead)
@@ -59,10 +73,9 @@ class Extragradient(Solver[Saddle, ExtragradientState]):
             return ExtragradientState(z, 0.0)
         return ExtragradientState(problem.project(z - there * lr), lr)
 
-    def measure(self, problem: Saddle, state: ExtragradientState) -> dict[str, float]:
+    def measure(self, problem: VariationalInequality, state: ExtragradientState) -> dict[str, float]:
         """The natural residual."""
-        z = state.x
-        return {"residual": float((z - problem.project(z - problem.operator(z))).norm()), "step_size": state.lr}
+        return {"residual": problem.residual(state.x), "step_size": state.lr}
 
     def status(self, numbers: dict[str, float]) -> Status | None:
         """Stalled when no step was found."""
