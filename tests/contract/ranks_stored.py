@@ -27,7 +27,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 import steepest
-from steepest.core.stored import coordinates
+from steepest.core.stored import room
 from steepest.engine import codec as codecs
 from tests.contract import ranks
 from tests.contract.case import CASES, Case
@@ -123,7 +123,7 @@ def numbers(opt: steepest.Optimizer) -> list[Tensor]:
     """All state, decoded and gathered."""
     found = []
     for p in (p for g in opt.param_groups for p in g["params"]):
-        entry, (inside, _) = {k: local(v) for k, v in opt.state[p].items()}, coordinates(opt, p)
+        entry = {k: local(v) for k, v in opt.state[p].items()}
         for key, value in entry.items():
             if not isinstance(value, Tensor) or key.endswith(codecs.SCALE):
                 continue
@@ -131,7 +131,9 @@ def numbers(opt: steepest.Optimizer) -> list[Tensor]:
                 kind = "q8s" if opt._state_specs[key].signed else "q8u"
                 stored = value.flatten(), entry[key + codecs.SCALE]
                 value = codecs.decode(kind, stored, torch.float32).view(value.shape)
-            if isinstance(p, DTensor) and key not in (*inside, "P"):  # a chart's are the same on all
+            if (
+                isinstance(p, DTensor) and key in opt.specs(p) and room(opt, p, key) is None
+            ):  # others are the same on all
                 value = DTensor.from_local(value, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())
                 value = value.full_tensor()
             found.append(value.double())

@@ -7,6 +7,7 @@ A wrong composition fails here, when it is made, with both parts named and the m
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ from steepest.core.part import (
     nearest,
 )
 from steepest.core.rate import Course
+from steepest.core.stored import shape_of
 from steepest.engine import shard
 from steepest.engine.lift import KIND
 
@@ -66,7 +68,6 @@ class Assembly(torch.optim.Optimizer):
     #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
     torch_group: Mapping[str, Any] | None = None
     counters: Counters
-    _state_specs: dict[str, State]
     _plain: list[str]
     _zeroed: bool = False
     _course: Course | None = None
@@ -157,7 +158,6 @@ class Assembly(torch.optim.Optimizer):
                 raise ValueError(f"{part!r} needs {', '.join(sorted(part.needs - given))}, which neither "
                                  f"{self.direction!r} nor any other part of this method gives: choose another "
                                  "direction or step size")  # fmt: skip
-        self._state_specs = {n: s for part in self.parts() for n, s in part.state.items()}
         self._direction_state = [n for part in self.direction.walk() for n in part.state]
         self._asks = [part for part in self.parts() if "closure" in part.needs]
         self._counting = [part for part in self.parts() if part.numbers]
@@ -173,7 +173,16 @@ class Assembly(torch.optim.Optimizer):
             other = self.chart if self._charted else self.channel
             raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
                              f"{other!r}: leave out one of them")  # fmt: skip
-        self._pointwise = self.direction.pointwise and self.geometry.pointwise and self.step_size.pointwise
+        shaped = any(spec.shape is not None for spec in self._state_specs.values())
+        self._pointwise = not shaped and all(p.pointwise for p in (self.direction, self.geometry, self.step_size))
+
+    @functools.cached_property  # and not pickled: a state's shape may be a lambda
+    def _state_specs(self) -> dict[str, State]:
+        return {n: spec for part in self.parts() for n, spec in part.state.items()}
+
+    def specs(self, p: torch.Tensor) -> dict[str, State]:
+        """The states that are kept for the parameter p, by name."""
+        return {n: spec for n, spec in self._state_specs.items() if shape_of(self, p, n) is not None}
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
@@ -385,16 +394,3 @@ def trainable(p: torch.Tensor) -> None:
     if shard.local(p).dtype not in KIND:
         mend = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
         raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {mend}")
-
-
-def listed(params: Any) -> Any:
-    """The parameters as torch takes them.
-
-    Raises:
-        TypeError: a model or a function instead of its parameters.
-    """
-    if isinstance(params, torch.Tensor) or hasattr(params, "__iter__"):
-        return params
-    raise TypeError(
-        f"params must be parameters or groups of them, got {type(params).__name__}: give model.parameters()"
-    )

@@ -22,6 +22,7 @@ from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
 from steepest.core.evaluate import Evidence
 from steepest.core.step import SPARSE
+from steepest.core.stored import coordinates, room
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import is_dense, like_storage
@@ -195,13 +196,14 @@ class Sorter:
         specs = self.opt._state_specs
         rows = []
         for p, entry in zip(fixed.params, fixed.entries, strict=True):
-            x, charted = shard.local(p), self.opt._charted and self.opt.chart.applies(p)
+            x = shard.local(p)
+            charted = coordinates(self.opt, p)
             for name in specs:
                 if entry.get(name) is None:
                     continue
-                kept = shard.local(entry[name])
-                like = kept if charted and name in self.opt._direction_state else x
-                if kept.shape != like.shape:
+                kept, own = shard.local(entry[name]), room(self.opt, p, name)
+                like = x if own is None else kept
+                if kept.shape != (x if own is None else kept if name in charted else own).shape:
                     raise RuntimeError(f"parameter {self.salt(p)} has now the shape {tuple(x.shape)}, but its state "
                                        f"{name!r} has {tuple(kept.shape)}: put state of the new shape into "
                                        "opt.state[p], or opt.state[p] = {} to begin anew")  # fmt: skip
@@ -269,14 +271,14 @@ class Sorter:
             return
         trainable(p)  # it may have been frozen when it was given
         state = self.opt.state[p]
-        x = shard.local(p)
-        charted = self.opt._charted and self.opt.chart.applies(p)
-        for name, spec in self.opt._state_specs.items():
-            if charted and name in self.opt._direction_state:
+        x, charted = shard.local(p), coordinates(self.opt, p)
+        for name, spec in self.opt.specs(p).items():
+            if name in charted:
                 continue  # made when the coordinates are known
-            kind = self._kind(name, x)
+            kind, own = self._kind(name, x), room(self.opt, p, name)
             like = x if kind.startswith("q8") else p
-            state.update(codecs.create(name, like, kind, p.detach() if spec.start == "x" else None))
+            like = like if own is None else torch.empty(own.shape, device=x.device)
+            state.update(codecs.create(name, like, kind, codecs.begin(spec, like, p)))
         state["step"] = 0
         self.init_state(p)
 

@@ -7,12 +7,15 @@ made anew when they change.  A sharded matrix is gathered, because its coordinat
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from steepest.core.spread import decoded
+from steepest.core.stored import room
 from steepest.engine import codec, shard
+from steepest.engine.layout import flat, like_storage
 from steepest.engine.lift import Table
 
 if TYPE_CHECKING:
@@ -34,9 +37,11 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         small = chart.pull(full, state).contiguous()
         for name in opt._direction_state:
             spec = opt._state_specs[name]
-            if name not in state or (changed and chart.on_refresh == "reset"):
-                kind = codec.kind(spec, opt.codec, small.dtype)
-                state.update(codec.create(name, small, kind, None))
+            shape = spec.of(tuple(small.shape))
+            if shape is not None and (name not in state or (changed and chart.on_refresh == "reset")):
+                kind, like = codec.kind(spec, opt.codec, small.dtype), small.new_empty(shape)
+                start = codec.begin(spec, like, p) if spec.start == "eye" else None
+                state.update(codec.create(name, like, kind, start))
         pulled.append(small)
         points.append(chart.pull(shard.whole(p).to(full.dtype), state).contiguous() if reads_x else small)
         gradients.append(full)
@@ -59,27 +64,52 @@ def _laid_out(d: Tensor, x: Tensor) -> Tensor:
     return torch.empty_like(x, dtype=compute).copy_(d)
 
 
-def on_whole(opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]) -> None:
+def on_whole(
+    opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]
+) -> dict[str, float]:
     """Run a rule that needs whole tensors where parameters are sharded: gather, run, keep one's own part.
 
-    Raises:
-        ValueError: state is in blocks of bytes, which cannot be gathered.
+    Every process does the same, so a state of a shape of its own stays the same on all of them.  Bytes are decoded before
+    they are gathered, because a block of them belongs to one process, and encoded there again.
+
+    Returns:
+        The rule's sums; each process has those of whole tensors.
     """
-    if any(n + codec.SCALE in e for e in bucket.fixed.entries for n in opt._state_specs):
-        raise ValueError(f"{opt.geometry!r} works on whole tensors, which a sharded parameter gives only with "
-                         f"codec='float32' or 'bfloat16', not {opt.codec!r}")  # fmt: skip
     gathered = {n: [_gather(t, p) for t, p in zip(live[n], bucket.params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
-    states = [{n: shard.whole(e[n]) for n in opt._state_specs if n in e and shard.is_sharded(e[n])}
-              for e in bucket.fixed.entries]  # fmt: skip
-    sizes = [p.numel() for p in bucket.params]
-    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h)
-    kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, bucket.t * 1024, None)
-    for p, x, y, new, entry in zip(bucket.params, live["y"], gathered["y"], states, bucket.fixed.entries, strict=True):
-        x.copy_(shard.part_of(y, p))
-        for n, v in new.items():
-            shard.local(entry[n]).copy_(shard.part_of(v, p))
+    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, decoded=True)
+    states = [_whole_states(opt, p, e) for p, e in zip(bucket.params, bucket.fixed.entries, strict=True)]
+    sizes, seed = [p.numel() for p in bucket.params], bucket.t * 1024
+    found = kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, seed, None)
+    for k, (p, new) in enumerate(zip(bucket.params, states, strict=True)):
+        if mode != "measure":
+            live["y"][k].copy_(shard.part_of(gathered["y"][k], p))
+        for place, n in enumerate(opt._state_specs if mode == "commit" else ()):
+            entry = bucket.fixed.entries[k]
+            if n not in new or new[n] is entry[n]:
+                continue
+            part, here, scale = shard.part_of(new[n], p), shard.local(entry[n]), entry.get(n + codec.SCALE)
+            if scale is None:
+                here.copy_(part)
+                continue
+            kind, into = codec.kind(opt._state_specs[n], opt.codec, part.dtype), (flat(here), scale)
+            codec.encode(kind, flat(like_storage(part, here)), into, bucket.table.offsets[k], bucket.table.salts[k],
+                         seed + place)  # fmt: skip
+    return found
+
+
+def _whole_states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> dict[str, Any]:
+    """State of the whole of p, as its process has it; what is not spread is the entry's own tensor."""
+    states = dict[str, Any]()
+    for n in opt.specs(p):
+        coded = n + codec.SCALE in entry
+        if n in entry and room(opt, p, n) is not None:
+            states |= {key: entry[key] for key in (n, n + codec.SCALE) if key in entry}
+        elif n in entry:
+            numbers = decoded(entry[n], entry[n + codec.SCALE], opt._state_specs[n].signed) if coded else entry[n]
+            states[n] = _gather(numbers, p) if coded else shard.whole(numbers)
+    return states
 
 
 def _gather(t: Tensor, p: Tensor) -> Tensor:
-    return shard.whole(type(p).from_local(t, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()))  # type: ignore[attr-defined]
+    return shard.whole(shard.like(t, p))

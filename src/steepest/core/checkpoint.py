@@ -25,7 +25,7 @@ from steepest.core.averaged import KEPT, check_kept, fingerprint, loaded
 from steepest.core.entry import Entry
 from steepest.core.given import plain
 from steepest.core.spread import from_saved, to_saved
-from steepest.core.stored import compute, coordinates, count, fault_of, number, unlike
+from steepest.core.stored import compute, coordinates, count, fault_of, number, room, unlike
 from steepest.engine import codec, shard
 from steepest.engine.layout import alike, flat, like_storage
 
@@ -273,9 +273,9 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
 
 def _refuse_other_state(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
                         memory: Mapping[str, float]) -> None:  # fmt: skip
-    charted, _ = coordinates(opt, p)
+    charted, specs = coordinates(opt, p), opt.specs(p)
     states = [n for n in opt._state_specs if n in given]
-    needed = [n for n in opt._state_specs if n not in charted]
+    needed = [n for n in specs if n not in charted]
     missing = [n for n in needed if n not in given]
     own = {"step", *opt._state_specs, *(n + codec.SCALE for n in opt._state_specs), *memory}
     own |= {KEPT, *(n for part in opt.parts() for n in part.keeps)}
@@ -296,15 +296,14 @@ def _own(value: Any, p: Tensor) -> Any:
 
 def _states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """Convert the states in ``entry`` where precision, codec or layout differ; what cannot be, and why."""
-    charted, room = coordinates(opt, p)
     x = shard.local(p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         if name not in entry:
             continue
-        value, scale, inside = entry[name], name + codec.SCALE, name in charted
+        value, scale, own = entry[name], name + codec.SCALE, room(opt, p, name)
         coded = scale in entry
-        like = torch.empty(room.shape, device=x.device) if inside else p
-        if wrong := unlike(value, tuple((x if coded and not inside else like).shape), coded):
+        like = p if own is None else torch.empty(own.shape, device=x.device)
+        if wrong := unlike(value, tuple((x if coded and own is None else like).shape), coded):
             return name, wrong
         if shard.is_sharded(value) and (coded or not shard.alike(value, like)):
             return name, "is spread over processes unlike what it belongs to"

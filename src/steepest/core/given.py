@@ -87,3 +87,16 @@ def several(value: Any) -> list[Any] | None:
     if isinstance(value, (np.ndarray, Tensor)):
         return list(value.tolist()) if value.ndim == 1 else None
     return list(value) if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
+
+
+def listed(params: Any) -> Any:
+    """The parameters as torch takes them.
+
+    Raises:
+        TypeError: a model or a function instead of its parameters.
+    """
+    if isinstance(params, Tensor) or hasattr(params, "__iter__"):
+        return params
+    raise TypeError(
+        f"params must be parameters or groups of them, got {type(params).__name__}: give model.parameters()"
+    )

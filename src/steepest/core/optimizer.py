@@ -18,14 +18,14 @@ from typing import Any, Unpack, overload
 import torch
 from torch import Tensor
 
-from steepest.core.assembly import Assembly, listed, pack
+from steepest.core.assembly import Assembly, pack
 from steepest.core.averaged import ready, refuse_in_block
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.fields import check_number, nearest
-from steepest.core.given import plain
+from steepest.core.given import listed, plain
 from steepest.core.observe import observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
 from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
@@ -92,11 +92,10 @@ class Optimizer(Assembly):
         **unknown: Unpack[Torch],
     ) -> None:
         self._refuse(unknown)
-        given = {"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
-                 "oracle": oracle, "chart": chart, "channel": channel}  # fmt: skip
-        self._take(given)
-        for name, value, allowed in (("codec", codec, codecs.CODECS), ("lift", lift, LIFTS),
-                                     ("nonfinite", nonfinite, NONFINITE)):  # fmt: skip
+        self._take({"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
+                    "oracle": oracle, "chart": chart, "channel": channel})  # fmt: skip
+        words = (("codec", codec, codecs.CODECS), ("lift", lift, LIFTS), ("nonfinite", nonfinite, NONFINITE))
+        for name, value, allowed in words:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}"
                                  f"{nearest(str(value), allowed)}")  # fmt: skip
@@ -319,10 +318,10 @@ class Optimizer(Assembly):
         if bucket.ds is not None:
             live["d"] = bucket.ds
         if not self._pointwise and bucket.fixed.sharded:
-            on_whole(self, mode, bucket, live, values)
-            return
-        kernel = self._kernel(mode, live, group["maximize"], values)
-        found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
+            found = on_whole(self, mode, bucket, live, values)
+        else:
+            kernel = self._kernel(mode, live, group["maximize"], values)
+            found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + value
 
@@ -333,9 +332,10 @@ class Optimizer(Assembly):
         own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0])  # it missed some steps
         return own | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
-    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float]) -> Kernel:
+    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], decoded: bool = False
+                ) -> Kernel:  # fmt: skip
         x, given = live["x"][0], "d" in live and mode != "direct"
-        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize)
+        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize, decoded)
         kernel = self._kernels.get(key)
         if kernel is None:
             guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
@@ -344,13 +344,15 @@ class Optimizer(Assembly):
             names = [n for n in self._state_specs if not (given and n in self._direction_state)]
             if mode == "direct":
                 names = self._direction_state
+            states = {n: self._state_specs[n] for n in names}
             spec = Spec(
                 getattr(maps, mode),
                 {n: KIND[live[n][0].dtype] for n in ("x", "g", "d") if n in live},
-                {n: codecs.kind(self._state_specs[n], self.codec, compute) for n in names},
+                codecs.kinds(states, self.codec, compute, decoded),
                 list(h),
                 self._pointwise,
                 replace(maps, guard=False).commit if guard and mode == "commit" else None,
+                frozenset(n for n in names if states[n].shape is not None),
             )
             kernel = self._kernels[key] = make(spec, self.lift, x.device)
         return kernel
@@ -382,7 +384,8 @@ class Optimizer(Assembly):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but kernels, tables, hooks and what others put over methods."""
-        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured", "_lent", "_watching")
+        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured", "_lent", "_watching",
+                "_state_specs")  # fmt: skip
         return {k: v for k, v in self.__dict__.items()
                 if k not in left and "hook" not in k and not callable(getattr(type(self), k, None))}  # fmt: skip
 

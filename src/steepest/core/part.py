@@ -31,6 +31,7 @@ from steepest.core.fields import nearest as nearest
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES
 from steepest.engine.state import Kept as Kept
 from steepest.engine.state import State as State
+from steepest.engine.state import scalar as scalar
 
 if TYPE_CHECKING:
     from steepest.core.evaluate import Evidence

@@ -24,20 +24,26 @@ from steepest.engine.trace import total as total  # the one reduction that the m
 
 
 def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a part's map answers, if its tensors are of the gradient's shape; anything else would be broadcast.
+    """What a part's map answers, if its tensors have the gradient's shape or the declared one; others would be broadcast.
 
     Raises:
         ValueError: a direction or a state of another shape.
     """
     for name, value in {"d": d, **new}.items():
         want, found = ((v._vector,) if isinstance(v, StandIn) else tuple(getattr(v, "shape", ())) for v in (g, value))
-        if want != found:
-            owner = next((p for p in part.walk() if name in p.state), part)
+        owner = next((p for p in part.walk() if name in p.state), part)
+        own = name in owner.state and owner.state[name].shape is not None
+        wanted = owner.state[name].of(want) if own and not isinstance(g, StandIn) else want
+        if wanted != found:
             shapes = "" if isinstance(g, StandIn) else f" of shape {found} for a gradient of {want}"
-            raise ValueError(
-                f"{owner!r} answers {name!r}{shapes}: a map's direction and state have the gradient's shape"
-            )
+            why = f"it is declared as {wanted}" if own else "a map's direction and state have the gradient's shape"
+            raise ValueError(f"{owner!r} answers {name!r}{shapes}: {why}, unless State(shape=...) says otherwise")
     return d, new
+
+
+def alike(v: Tensor, d: Tensor) -> bool:
+    """Whether a state has an element for each element of d; while a rule is written down it has."""
+    return isinstance(d, StandIn) or v.shape == d.shape
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,15 @@ class Maps:
         outs = {"x": self._moved(d, t, h)} | new | own
         if not self.guard:
             return outs, sums
-        doubt = sum(((v - v) for v in (new | own).values()), outs["x"] - outs["x"])  # NaN unless all are finite
+        doubt = sum(
+            ((v - v) for v in (new | own).values() if alike(v, d)), outs["x"] - outs["x"]
+        )  # NaN unless all are finite
         fine = doubt == 0
         if self.below < torch.inf:
             fine = torch.logical_and(fine, outs["x"].abs() < self.below)
+        if not all(alike(v, d) for v in new.values()):  # one number of state concerns many elements: all or none
+            fine = fine.all() & torch.stack([torch.isfinite(v).all() for v in new.values()]).all()
+            return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {
+                STOPPED: ~fine.expand_as(d)
+            }
         return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {STOPPED: ~fine}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.core.stored import coordinates, unlike
+from steepest.core.stored import room, unlike
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat
 
@@ -32,11 +32,10 @@ def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, A
     saved = dict(entry)
     if not shard.is_sharded(p):
         return saved
-    inside, _ = coordinates(opt, p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         scale = name + codec.SCALE
-        if name in entry and scale in entry and name not in inside:
-            numbers = _decoded(entry[name], entry[scale], spec.signed)
+        if name in entry and scale in entry and room(opt, p, name) is None:
+            numbers = decoded(entry[name], entry[scale], spec.signed)
             saved[name], saved[scale] = shard.spread(numbers, p), numbers.new_full((_blocks(p),), DECODED)
     for name, what in ((n, what) for part in opt.parts() for n, what in part.kept(p).items() if n in entry):
         if what.spread:
@@ -46,10 +45,11 @@ def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, A
 
 def from_saved(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """Make decoded numbers of bytes that are in other parts than p's, and local parts of what is spread; what cannot be."""
-    inside, _ = coordinates(opt, p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         scale = name + codec.SCALE
-        if name not in entry or scale not in entry or name in inside or not isinstance(entry[name], Tensor):
+        if name not in entry or scale not in entry or not isinstance(entry[name], Tensor):
+            continue
+        if room(opt, p, name) is not None:
             continue
         wrong = _bytes(p, entry, name, spec.signed)
         if wrong is not None:
@@ -69,11 +69,11 @@ def _bytes(p: Tensor, entry: dict[str, Any], name: str, signed: bool) -> str | N
     if unlike(value, tuple(p.shape), coded) is not None or unlike(scale, (_blocks(p),)) is not None:
         return None  # one process's part, or nothing that is known: others look at it
     scale = shard.whole(scale)
-    decoded = bool((scale == DECODED).all())  # true of no block at all
-    if decoded and not coded:
+    marked = bool((scale == DECODED).all())  # true of no block at all
+    if marked and not coded:
         del entry[name + codec.SCALE]
         return None
-    if decoded and p.numel():
+    if marked and p.numel():
         return ("was saved by processes with a part each, as float32, and read as bytes: load it into a model under "
                 "fully_shard, which may have one process, or gather it with StateDictOptions(full_state_dict=True) before "
                 "it is saved")  # fmt: skip
@@ -84,12 +84,13 @@ def _bytes(p: Tensor, entry: dict[str, Any], name: str, signed: bool) -> str | N
     codes = shard.whole(value)  # of blocks of the whole parameter, maybe copied into float32
     if not bool(((codes == codes.round()) & (codes >= 0) & (codes <= 255)).all()):
         return "has numbers beside scales that are not bytes"
-    entry[name] = shard.spread(shard.part_of(_decoded(codes.to(torch.uint8), scale, signed), p), p)
+    entry[name] = shard.spread(shard.part_of(decoded(codes.to(torch.uint8), scale, signed), p), p)
     del entry[name + codec.SCALE]
     return None
 
 
-def _decoded(codes: Tensor, scale: Tensor, signed: bool) -> Tensor:
+def decoded(codes: Tensor, scale: Tensor, signed: bool) -> Tensor:
+    """The numbers in blocks of bytes, laid out as these."""
     numbers = torch.empty_like(codes, dtype=torch.float32)
     kind = "q8s" if signed else "q8u"
     flat(numbers).copy_(codec.decode(kind, (flat(codes), scale.to(torch.float32)), torch.float32))
@@ -100,4 +101,4 @@ def _blocks(p: Tensor) -> int:
     return -(-p.numel() // codec.BLOCK)
 
 
-__all__ = ["DECODED", "from_saved", "to_saved"]
+__all__ = ["DECODED", "decoded", "from_saved", "to_saved"]

@@ -19,6 +19,7 @@ from steepest.core.fields import as_float
 from steepest.engine import codec, layout, shard
 
 if TYPE_CHECKING:
+    from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
 
 
@@ -72,20 +73,20 @@ def fault(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> str | None:
 def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """The name of a state of p that is not as a kernel needs it, and why; None if there is none."""
     x, begun = shard.local(p), "step" in entry
-    charted, room = coordinates(opt, p)
+    charted = coordinates(opt, p)
     kept = {n: k for part in opt.parts() for n, k in part.kept(p).items()}
     if begun and (type(entry["step"]) is not int or count(entry["step"])):
         return "step", f"is {_shown(entry['step'])}, not a plain number of steps"
-    for name, spec in opt._state_specs.items():
-        inside = name in charted
+    for name, spec in opt.specs(p).items():
+        inside, own = name in charted, room(opt, p, name)
         if name not in entry:
             if begun and not inside:
                 return name, "is missing"
             continue
         if inside and (lost := [n for n in opt.chart.keeps if n in kept and n not in entry]):
             return name, f"is in coordinates that are missing ({', '.join(lost)})"
-        kind, like = codec.kind(spec, opt.codec, compute(x)), room if inside else x
-        spread = not inside and not kind.startswith("q8")
+        kind, like = codec.kind(spec, opt.codec, compute(x)), x if own is None else own
+        spread = own is None and not kind.startswith("q8")
         if wrong := _tensor(entry[name], codec.DTYPE[kind], like, x.device, p if spread else None):
             return name, wrong
         scale = name + codec.SCALE
@@ -111,11 +112,25 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
     return None
 
 
-def coordinates(opt: Optimizer, p: Tensor) -> tuple[list[str], Tensor]:
-    """The states of p that live in a chart's coordinates, and a tensor without values of the shape they have there."""
-    if not (opt._charted and opt.chart.applies(p)):
-        return [], p
-    return opt._direction_state, torch.empty(opt.chart.shape(p), device="meta")
+def coordinates(opt: Assembly, p: Tensor) -> list[str]:
+    """The states of p that live in a chart's coordinates."""
+    return opt._direction_state if opt._charted and opt.chart.applies(p) else []
+
+
+def shape_of(opt: Assembly, p: Tensor, name: str) -> tuple[int, ...] | None:
+    """The whole shape of a state of p; None where p has no such state."""
+    return opt._state_specs[name].of(tuple(opt.chart.shape(p) if name in coordinates(opt, p) else p.shape))
+
+
+def room(opt: Assembly, p: Tensor, name: str) -> Tensor | None:
+    """A tensor without values, laid out as a state of p that does not follow p's elements; None where it does.
+
+    Such a state is in a chart's coordinates or has a shape of its own.  It belongs to the whole of a p that is spread over
+    processes, and all of them hold the same.
+    """
+    if opt._state_specs[name].shape is None and name not in coordinates(opt, p):
+        return None
+    return torch.empty(shape_of(opt, p, name) or (), device="meta")
 
 
 def _tensor(value: Any, dtype: torch.dtype, like: Tensor, device: torch.device, spread: Tensor | None) -> str | None:
@@ -159,4 +174,4 @@ def _shown(value: Any) -> str:
     )
 
 
-__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "unlike"]
+__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "room", "shape_of", "unlike"]

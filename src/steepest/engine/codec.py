@@ -15,6 +15,8 @@ Bytes per element: 4 (8 for float64 parameters), 2, and 1 + 4/256.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,20 @@ def kind(spec: State, codec: str, compute: torch.dtype) -> str:
     if codec == "bfloat16":
         return "bf16"
     return "q8s" if spec.signed else "q8u"
+
+
+def kinds(specs: Mapping[str, State], codec: str, compute: torch.dtype, decoded: bool) -> dict[str, str]:
+    """The same for several; ``decoded``: states that follow the parameter's elements are numbers, and never bytes."""
+    number = "f64" if compute is torch.float64 else "f32"
+    found = {n: kind(spec, codec, compute) for n, spec in specs.items()}
+    return {n: number if decoded and k[0] == "q" and specs[n].shape is None else k for n, k in found.items()}
+
+
+def begin(spec: State, like: Tensor, x: Tensor) -> Tensor | None:
+    """What a state of the parameter x begins as, in a tensor like ``like``; None for zeros."""
+    if spec.start == "eye":
+        return torch.eye(*like.shape, device=like.device)
+    return x.detach() if spec.start == "x" else None
 
 
 def create(name: str, like: Tensor, kind: str, start: Tensor | None) -> dict[str, Tensor]:

@@ -87,6 +87,7 @@ class Spec:
     scalars: list[str]
     pointwise: bool
     unguarded: Rule | None = None  # the same rule for gradients that are known to be harmless
+    shaped: frozenset[str] = frozenset()  # states of a shape of their own; a tensor may be without them
 
     @property
     def places(self) -> dict[str, int]:
@@ -216,6 +217,10 @@ class Eager:
         t = {}
         for n, stored in tensors.items():
             kind = spec.live.get(n) or spec.stored[n]
+            if n in spec.shaped:
+                own = codec.decode(kind, (flat(stored[0]), *stored[1:]), spec.compute)
+                t[n] = own.view(stored[0].shape)
+                continue
             t[n] = codec.decode(kind, stored, spec.compute) if n in spec.stored else stored[0].to(spec.compute)
             if like is not None:  # the rule needs the tensor's own dimensions
                 t[n] = t[n].as_strided(like.shape, like.stride())
@@ -247,21 +252,27 @@ class Eager:
             e = min(o + step, n)
             tensors: dict[str, Any] = {name: (storage[name][o:e],) for name in spec.live}
             for name, kind in spec.stored.items():
+                if name in spec.shaped:
+                    if name in state:
+                        scale = (state[name + codec.SCALE],) if kind.startswith("q8") else ()
+                        tensors[name] = (state[name], *scale)
+                    continue
                 stored: tuple[Tensor, ...] = (flat(state[name])[o:e],)
                 if kind.startswith("q8"):
                     stored += (state[name + codec.SCALE][o // codec.BLOCK : -(-e // codec.BLOCK)],)
                 tensors[name] = stored
             outs, sums = self.apply(tensors, scalars, None if spec.pointwise else x)
             if not spec.pointwise:
-                outs = {name: flat(like_storage(v, x)) for name, v in outs.items()}
+                outs = {name: v if name in spec.shaped else flat(like_storage(v, x)) for name, v in outs.items()}
             for name, v in outs.items():
                 if name == "x":
                     storage["y"][o:e].copy_(v.reshape(-1))
                 elif name == "d":
                     storage["d"][o:e].copy_(v.reshape(-1))
                 else:
-                    place, first = seed + spec.places[name], table.offsets[k] + o
-                    codec.encode(spec.stored[name], v.reshape(-1), tensors[name], first, table.salts[k], place)
+                    place, first = seed + spec.places[name], 0 if name in spec.shaped else table.offsets[k] + o
+                    into = (flat(tensors[name][0]), *tensors[name][1:])
+                    codec.encode(spec.stored[name], v.reshape(-1), into, first, table.salts[k], place)
             for name, v in sums.items():
                 added[name] = added.get(name, 0.0) + float(v)
         return added

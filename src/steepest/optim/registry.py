@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from steepest.core.optimizer import Optimizer
-from steepest.core.part import Point
+from steepest.core.part import Part, Point
 
 __all__ = ["Method", "create", "methods"]
 
@@ -35,7 +36,8 @@ class Method:
         make: the class; ``make(params, **hyper)`` has the paper's defaults.
         area: the family.
         summary: one line.
-        state_bytes: bytes of optimizer state per float32 parameter.
+        state_bytes: bytes of optimizer state per float32 parameter; of a matrix of 1024 x 1024, where that depends on the
+            shape.
         forwards: forward passes a step (the fewest, for a line search).
         backwards: backward passes a step.
         closure: whether it needs ``step(closure)``.
@@ -115,6 +117,12 @@ def _base(given: list[Any]) -> str | None:
     return next((kind.__name__ for kind in kinds if issubclass(kind, torch.optim.Optimizer)), None)
 
 
+def _bytes(parts: list[Part], shape: tuple[int, ...] = (1024, 1024)) -> float:
+    """What float32 state takes for each element of a parameter of this shape."""
+    shapes = (spec.of(shape) for part in parts for spec in part.state.values())
+    return 4.0 * sum(math.prod(own) for own in shapes if own is not None) / math.prod(shape)
+
+
 def _line(opt: Optimizer, base: str, given: Mapping[str, Any]) -> str:
     """The line that makes the method's point with the direction of another optimizer."""
     said = [f"lr={given.get('lr', '...')}"]
@@ -140,7 +148,7 @@ def method(
         area: the family.
         forwards: forward passes a step.
         backwards: backward passes a step.
-        state_bytes: per float32 parameter; default: four bytes for each state that the parts declare.
+        state_bytes: per float32 parameter; default: four bytes for each element of the states that the parts declare.
         space: hyper-parameters worth tuning; default: the learning rate.
         claims: names of the claims that test the method.
     """
@@ -171,7 +179,7 @@ def method(
             make=make,
             area=area,
             summary=(make.__doc__ or "").strip().splitlines()[0].rstrip("."),
-            state_bytes=4.0 * sum(len(part.state) for part in parts) if state_bytes is None else state_bytes,
+            state_bytes=_bytes(parts) if state_bytes is None else state_bytes,
             forwards=forwards,
             backwards=backwards,
             closure=any("closure" in part.needs for part in parts),
