@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import PermutationMethod
 from scipy.stats import wilcoxon as scipy_wilcoxon
 
 from steepest.bench import stats
@@ -17,7 +18,18 @@ INF = math.inf
 @pytest.mark.parametrize("n", [5, 8, 13, 20])
 def test_wilcoxon_agrees_with_scipy_where_there_are_no_ties(n: int) -> None:
     d = np.random.default_rng(n).normal(0.4, 1.0, n)
-    assert stats.wilcoxon(list(d)) == pytest.approx(scipy_wilcoxon(d, method="exact").pvalue)
+    assert stats.wilcoxon(list(d)) == pytest.approx(scipy_wilcoxon(d, method="exact").pvalue, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [6, 8, 10, 12])
+def test_wilcoxon_agrees_with_scipys_permutations_where_there_are_ties(n: int) -> None:
+    """Misses are infinite and tie; scipy tries all 2**n signs there."""
+    dice = np.random.default_rng(n)
+    d = np.where(dice.random(n) < 0.3, INF, dice.integers(1, 4, n)) * dice.choice([-1.0, 1.0], n)
+    assert len(set(np.abs(d))) < n
+    permuted = scipy_wilcoxon(d, method=PermutationMethod(n_resamples=2**n)).pvalue
+    assert stats.wilcoxon(list(d)) == pytest.approx(permuted, rel=1e-12)
+    assert stats.wilcoxon(list(d)) != pytest.approx(scipy_wilcoxon(d, method="exact").pvalue, rel=1e-6)
 
 
 def test_wilcoxon_known_critical_value() -> None:
