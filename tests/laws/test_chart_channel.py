@@ -18,7 +18,7 @@ from steepest.chart.lowrank import Projection
 from steepest.direction import Adam, Direction, Sign
 from tests.laws.common import few, matrices, streams, vectors, walk
 
-KINDS = pytest.mark.parametrize("kind", ["svd", "random", "columns"])
+KINDS = pytest.mark.parametrize("kind", ["svd", "svd_lowrank", "random", "columns"])
 SHAPES = st.sampled_from([(3, 7), (7, 3), (4, 4), (2, 5)])
 ONE = SimpleNamespace(scale=1.0, rest=1.0)
 
@@ -64,6 +64,27 @@ def test_singular_vectors_keep_most(shape: tuple[int, int], seed: int) -> None:
     assert max(kept.values()) == kept["svd"]
 
 
+@pytest.mark.parametrize("shape", [(60, 90), (90, 60)])
+def test_svd_lowrank_finds_the_leading_subspace_across_a_gap(shape: tuple[int, int]) -> None:
+    """To (σ_{q+1} / σ_r)⁵ with q = r + 10; without a gap it need not, and the global random state is left alone."""
+    r, side = 5, 60
+    decays = torch.cat([torch.linspace(2.0, 1.0, r), 0.1 * 0.95 ** torch.arange(side - r)]).double()
+    left, right = (torch.linalg.qr(matrices(n, side, n)).Q for n in shape)
+    for spectrum, within in (
+        (decays, 10 * float(decays[r + 10] / decays[r - 1]) ** 5),
+        (torch.ones(side).double(), None),
+    ):
+        G = left @ torch.diag(spectrum) @ right.T
+        before = torch.get_rng_state()
+        near, exact = (chart("svd_lowrank", rank=r), fresh(chart("svd", rank=r), G)["P"])
+        P, Q = fresh(near, G)["P"], fresh(near, G)["P"]
+        assert torch.equal(before, torch.get_rng_state())
+        assert torch.equal(P, Q)  # a function of step and place
+        assert torch.allclose(P.T @ P, torch.eye(r).double(), atol=1e-12)
+        missed = float(torch.linalg.matrix_norm(P @ P.T - exact @ exact.T, 2))
+        assert missed < within if within is not None else missed > 0.5
+
+
 @KINDS
 def test_coordinates_are_renewed_on_time_and_drawn_apart(kind: Projection) -> None:
     """At steps 1, 1 + T, 1 + 2T; random ones differ from step to step and from parameter to parameter."""
@@ -71,7 +92,7 @@ def test_coordinates_are_renewed_on_time_and_drawn_apart(kind: Projection) -> No
     G = [matrices(9, 12, t) for t in range(8)]
     s: dict[str, Any] = {}
     assert [c.refresh(G[t], s, t + 1, 0) for t in range(8)] == [True, False, False, True, False, False, True, False]
-    if kind != "svd":
+    if kind in ("random", "columns"):
         drawn = [fresh(c, G[0], t, seed)["P"] for t in range(1, 5) for seed in range(4)]
         assert len({tuple(P.reshape(-1).tolist()) for P in drawn}) > (4 if kind == "columns" else 15)
         assert torch.equal(fresh(c, G[0], 2, 3)["P"], fresh(c, G[1], 2, 3)["P"])  # a function of step and place only

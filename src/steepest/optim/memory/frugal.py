@@ -27,7 +27,7 @@ class FRUGAL(Optimizer):
         rank: rows or columns with state, default 128.
         every: steps between new subspaces, default 200 (paper).
         rest: learning rate of the sign part relative to lr, default 1 (paper, pre-training).
-        projection: "columns", "random" or "svd".
+        projection: "columns", "random", "svd" or "svd_lowrank".
         betas: default (0.9, 0.999).
         eps: default 1e-8.
         weight_decay: decoupled, default 0.

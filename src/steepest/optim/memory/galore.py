@@ -27,7 +27,7 @@ class GaLore(Optimizer):
         rank: default 128 (paper, smallest model).
         every: steps between new subspaces, default 200 (paper).
         scale: default 0.25 (paper).
-        projection: "svd" (paper), "random" or "columns".
+        projection: "svd" (paper), "svd_lowrank" (faster, nearly the same), "random" or "columns".
         betas: default (0.9, 0.999).
         eps: default 1e-6 (authors' code).
         weight_decay: decoupled, default 0.
