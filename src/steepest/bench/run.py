@@ -34,7 +34,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import steepest
 from steepest.bench import contestants
 from steepest.bench.contestants import Contestant, Hyper
 from steepest.bench.errors import UsageError, first_line
@@ -176,11 +175,7 @@ def execute(
 @contextlib.contextmanager
 def returned(opt: Any) -> Iterator[None]:
     """The weights that a method hands over: an average, where it keeps one."""
-    point = getattr(opt, "point", None)
-    if point is not None and type(point).answer is not steepest.point.Point.answer:
-        with opt.averaged():
-            yield
-    elif callable(getattr(opt, "eval", None)):  # Schedule-Free swaps weights by hand
+    if callable(getattr(opt, "eval", None)):  # Schedule-Free and this library; torch's own keep no average
         opt.eval()
         yield
         opt.train()
