@@ -50,6 +50,7 @@ def cache_dir() -> Path | None:
         An absolute path that only this user can write to, or None, after one warning, where there is none.
     """
     chosen = os.environ.get("STEEPEST_CACHE")
+    # by hand and not by platformdirs: the library needs torch and numpy only
     above = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     base = Path(os.path.realpath(chosen or os.path.join(above, "steepest")))
     if not chosen and not os.path.isabs(above):  # no HOME; the XDG standard ignores relative folders, too
