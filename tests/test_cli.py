@@ -72,6 +72,7 @@ WRONG = [
     ("bench --budget nan", "'nan'", "from 3"),
     ("bench --tune much", "'much'", "--tune 20"),
     ("bench --jobs 0", "'0'", "--jobs 2"),
+    ("bench --backend rya", "'rya'", "'loky', 'ray', 'dask'"),
     ("bench --out own_workload.py/below", "own_workload.py/below", "give a folder"),
     ("bench --out own_workload.py", "own_workload.py", "give a folder"),
     ("bench --sedes 3", "--sedes", "--seeds"),

@@ -277,19 +277,21 @@ def test_a_full_disk_under_several_processes(room: int, capfd: pytest.CaptureFix
     assert left(*LINE[:-4], "--seeds", "9", "--out", "o", "--jobs", "2", "--resume") == 0
 
 
-def test_a_worker_that_cannot_begin_says_why(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The store is spoilt between the parent's look and the workers'."""
-    start = pool._start
+def test_a_store_that_is_spoilt_under_way_is_told_by_the_parent(capfd: pytest.CaptureFixture[str]) -> None:
+    """A worker that cannot keep a checkpoint says why, and prints no traceback."""
+    own = Path("damaged_own.py")
+    eager = "from steepest.bench import run\nrun.execute.__defaults__ = (*run.execute.__defaults__[:-1], 0.0)\n"
+    own.write_text(own.read_text() + eager)
 
-    def spoiling(folder: Path) -> object:
-        (folder / NAME).write_bytes(b"not a database at all" * 500)
-        return start(folder)
+    def spoil(event: pool.Event) -> None:
+        (Path("o") / NAME).write_bytes(b"not a database at all" * 500)
 
-    monkeypatch.setattr(pool, "_start", spoiling)
-    with pytest.raises(UsageError, match="is not a result store"):
-        pool.carry_out(runs(), Path("o"), 2, lambda event: None)
+    defaults = run.execute.__defaults__
+    try:
+        with pytest.raises(UsageError, match=f"o/{NAME}' (is not a result store|cannot be|is damaged)"):
+            pool.carry_out(runs(), Path("o"), 2, spoil)
+    finally:
+        run.execute.__defaults__ = defaults
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from steepest.bench import contestants
 from steepest.bench.contestants import REFERENCE, Hyper
 from steepest.bench.errors import UsageError
-from steepest.bench.pool import Listener, carry_out
+from steepest.bench.pool import Backend, Listener, carry_out
 from steepest.bench.problem import Workload
 from steepest.bench.run import Record, Run
 from steepest.bench.stats import time_to
@@ -39,8 +39,9 @@ class Settings:
         out: the folder of the store and the report.
         budget: gradient-equivalents a run, or None: each workload's own.
         tune: trials a method and workload; 0: untouched.
-        jobs: processes at a time.
+        jobs: runs at a time; -1: as many as the cluster has processors.
         quick: whether this is a first look, which names no winner.
+        backend: where they run: "loky" on this machine, "ray" or "dask" on a cluster.
     """
 
     workloads: tuple[Workload, ...]
@@ -51,6 +52,7 @@ class Settings:
     tune: int = 0
     jobs: int = 1
     quick: bool = False
+    backend: Backend = "loky"
 
     def budget_of(self, workload: Workload) -> float:
         """Gradient-equivalents of a run on that workload."""
@@ -213,7 +215,7 @@ def bench(settings: Settings, listen: Listener) -> Results:
 
         def complete(runs: Sequence[Run]) -> None:
             missing = [run for run in runs if (got := store.get(run)) is None or got.status == "failed"]
-            carry_out(missing, settings.out, settings.jobs, listen)
+            carry_out(missing, settings.out, settings.jobs, listen, settings.backend)
 
         complete([run for runs in tuning.values() for run in runs])
         targets = {w.name: w.target for w in settings.workloads}

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -45,8 +45,16 @@ def bench(
     ] = 0,
     jobs: Annotated[
         int | None,
-        typer.Option(parser=number(int, 1, 1024, "--jobs 2"), metavar="J", help="Runs at a time. (all cores, up to 8)"),
+        typer.Option(
+            parser=number(int, 1, 1024, "--jobs 2"),
+            metavar="J",
+            help="Runs at a time. (all cores, up to 8; all of a cluster)",
+        ),
     ] = None,
+    backend: Annotated[
+        Literal["loky", "ray", "dask"],
+        typer.Option(help="Where runs are made: processes of this machine, or a cluster that exists."),
+    ] = "loky",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the results that --out has already.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the results and the report.")] = Path("steepest-bench"),
     quick: Annotated[
@@ -64,7 +72,7 @@ steepest.bench.Problem. To name it is to run its file's code, here and in every 
 trust.
     """
     need_extra()
-    from steepest.bench import plan, report, show
+    from steepest.bench import plan, pool, report, show
     from steepest.bench.errors import UsageError
     from steepest.bench.ranking import Answer, many
     from steepest.bench.store import Store, records_in
@@ -78,14 +86,16 @@ trust.
         out,
         budget,
         tune,
-        jobs or min(8, os.cpu_count() or 1),
+        jobs or (min(8, os.cpu_count() or 1) if backend == "loky" else -1),
         quick,
+        backend,
     )
     if (had := records_in(out)) and not resume:
         raise UsageError(
             f"--out {str(out)!r} has {had} finished runs already; add --resume to go on with them, "
             "or give another --out"
         )
+    pool.check(backend)
     report.check(out)
     Store(out).close()  # a folder that cannot be written is found out now
     total, done = plan.count(settings), plan.count_done(settings)

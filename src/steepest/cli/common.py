@@ -11,7 +11,10 @@ from steepest.cli.extra import EXTRA, GET_EXTRA
 
 
 def number(kind: type, low: float, high: float, example: str) -> Callable[[str], Any]:
-    """A reader of numbers that says what it saw and what it wants."""
+    """A reader of numbers that says what it saw and what it wants.
+
+    By hand, for the messages of typer's own ranges leave out the value, and its ranges of floats let NaN through.
+    """
     name = "whole number" if kind is int else "number"
 
     def read(text: str) -> Any:
