@@ -135,6 +135,26 @@ def test_a_tuned_bench(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tuned, 3 random trials" in Path("o/report.html").read_text(encoding="utf-8")
 
 
+def test_trials_by_tpe_and_what_is_missing_for_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from steepest.bench import tuning
+
+    line = (*BENCH, "--tune", "6", "--sampler", "tpe", "--out", "o")
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "optuna", None)
+        assert call(*line) == 2
+        said = capsys.readouterr()
+        assert 'pip install "steepest[tune]"' in said.err
+        assert said.err.count("\n") == 1
+        assert not Path("o").exists()
+    pytest.importorskip("optuna", reason="an extra of its own: steepest[tune]")
+    assert call(*line) == 0
+    page = Path("o/report.html").read_text(encoding="utf-8")
+    assert "tuned, 6 trials proposed by Optuna" in page
+    assert "What tuning gives" not in page  # such trials are not alike
+
+
 def test_an_edited_workload_is_run_anew(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*BENCH, "--out", "o") == 0
     (here / "own_workload.py").write_text(OWN + "# edited\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import sys
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from steepest.bench import contestants, plan
+from steepest.bench import contestants, plan, targets
 from steepest.bench.errors import UsageError
 from steepest.bench.plan import TRIAL_SEED, Settings
 from steepest.bench.pool import Event
 from steepest.bench.run import Run
 from steepest.bench.store import Store
+from steepest.bench.tuning import Study, score
 from steepest.bench.workloads.own import find
 
 
@@ -57,6 +59,67 @@ def test_tuning_picks_the_best_trial_and_runs_it_on_seeds_it_has_not_seen(
             chosen = results.chosen[tiny, method]["lr"]
             assert all(r.hyper["lr"] == chosen for r in told if r.method == method)
             assert ends[chosen] < sorted(ends.values())[len(ends) // 2]
+
+
+def test_a_study_is_taken_up_from_the_store_wherever_it_was_stopped(
+    tiny: str, tmp_path: Path, methods: dict[str, Any]
+) -> None:
+    """Trials by TPE: inside the published space, as many for all, the same after a stop, and better than blind ones."""
+    pytest.importorskip("optuna", reason="an extra of its own: steepest[tune]")
+    methods["Counted"].space = {"lr": ("log", 1e-6, 10.0)}
+
+    class Stop(Exception):
+        pass
+
+    def stopping(after: int) -> Any:
+        left = iter(range(after))
+
+        def listen(event: Event) -> None:
+            if event.status and next(left, None) is None:
+                raise Stop
+
+        return listen
+
+    asked = settings(tiny, tmp_path, ["Counted", "torch.SGD"], tune=20, sampler="tpe")
+    for after in (3, 17):
+        with pytest.raises(Stop):
+            plan.bench(asked, stopping(after))
+    assert plan.count_done(asked) == 3 + 1 + 17 + 1  # a listener is told when the record is there
+    events: list[Event] = []
+    stopped = plan.bench(asked, events.append)
+    assert len(finished(events)) == plan.count(asked) - 22
+    whole = plan.bench(
+        settings(tiny, tmp_path / "whole", ["Counted", "torch.SGD"], tune=20, sampler="tpe"), events.append
+    )
+    assert stopped.chosen == whole.chosen
+    tried = {r.id: r for r in finished(events) if r.method == "Counted" and r.seed == TRIAL_SEED}.values()
+    lrs = [r.hyper["lr"] for r in tried]
+    assert len(lrs) == 20
+    assert all(1e-6 <= lr <= 10.0 and lr == float(f"{lr:.3g}") for lr in lrs)
+
+
+def test_a_study_learns_from_its_trials() -> None:
+    """Of a space of every kind: later trials are better than the first ones, and diverged ones do no harm."""
+    pytest.importorskip("optuna", reason="an extra of its own: steepest[tune]")
+    study = Study({"lr": ("log", 1e-6, 10.0), "betas": ("choice", (0.9, 0.99), (0.5, 0.9)), "k": ("int", 1, 4),
+                   "c": ("linear", 0.0, 1.0)})  # fmt: skip
+    losses = list[float]()
+    for _ in range(12):
+        asked = study.propose(5)
+        assert all(h["betas"] in ((0.9, 0.99), (0.5, 0.9)) and h["k"] in (1, 2, 3, 4) for h in asked)
+        ends = [abs(math.log10(h["lr"]) + 3) + h["c"] + (h["betas"] == (0.5, 0.9)) for h in asked]
+        study.learn([score(math.inf, math.inf if h["lr"] > 1 else end) for h, end in zip(asked, ends, strict=True)])
+        losses += ends
+    assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
+
+
+def test_random_trials_are_those_of_the_recorded_results() -> None:
+    """What targets.json was tuned with; another draw would make recorded and new results two things."""
+    for name in ("AdamW", "SGD"):
+        drawn = [contestants.draw(contestants.TORCH[name], trial) for trial in range(30)]
+        recorded = [made["hyper"][f"torch.{name}"] for made in json.loads(targets.FILE.read_text("utf-8")).values()]
+        assert len(recorded) > 20
+        assert [hyper for hyper in recorded if hyper not in json.loads(json.dumps(drawn))] == []
 
 
 def test_a_method_with_nothing_to_tune_runs_untouched(tiny: str, tmp_path: Path, methods: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -88,24 +88,35 @@ def find(name: str) -> Contestant:
     raise unknown("method", name, names(), "`steepest list` shows all, and torch's own are torch.AdamW, torch.SGD, …")
 
 
+def options(bounds: Sequence[Any]) -> Sequence[Any]:
+    """What a choice is from: given one by one, or as one list."""
+    return bounds[0] if len(bounds) == 1 and isinstance(bounds[0], (list, tuple)) else bounds
+
+
+def rounded(value: float) -> float:
+    """To three digits, so that what is printed is what was run."""
+    return float(f"{value:.3g}")
+
+
 def draw(space: Space, trial: int) -> Hyper:
     """The hyper-parameters of a trial: a random point of the space, the same for the same trial number.
 
+    By hand and not by a sampler of Optuna, for the recorded targets and results were tuned by these very draws.
+
     Ranges are `("log", low, high)`, `("linear", low, high)`, `("int", low, high)` or `("choice", a, b, …)`. Numbers are
-    rounded to three digits, so that what is printed is what was run.
+    rounded to three digits.
     """
     hyper: Hyper = {}
     for name, (kind, *bounds) in sorted(space.items()):
         rng = np.random.default_rng([trial, *name.encode()])  # one stream a name: adding a name moves no other
         if kind == "choice":
-            options = bounds[0] if len(bounds) == 1 and isinstance(bounds[0], (list, tuple)) else bounds
-            hyper[name] = options[int(rng.integers(len(options)))]
+            hyper[name] = options(bounds)[int(rng.integers(len(options(bounds))))]
         elif kind == "int":
             hyper[name] = int(rng.integers(bounds[0], bounds[1] + 1))
         elif kind in ("log", "linear", "uniform"):
             low, high = (math.log(b) for b in bounds) if kind == "log" else bounds
             value = float(rng.uniform(low, high))
-            hyper[name] = float(f"{math.exp(value) if kind == 'log' else value:.3g}")
+            hyper[name] = rounded(math.exp(value) if kind == "log" else value)
         else:
             raise UsageError(f"search space of {name!r} has kind {kind!r}; give log, linear, int or choice")
     return hyper

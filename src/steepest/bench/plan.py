@@ -1,8 +1,9 @@
 """From what was asked to what is run: which runs, in which order, and which hyper-parameters after tuning.
 
 Two rulesets. *Untouched*: every method with the defaults of its paper, on every workload. *Tuned*: every method gets
-the same number of random trials from its published search space on a seed that is used for nothing else; the trial that
-reaches the target first, or else ends lowest, is chosen, and only then run on the seeds that are reported.
+the same number of trials from its published search space on a seed that is used for nothing else, drawn at random or
+proposed by Optuna from the trials before; the trial that reaches the target first, or else ends lowest, is chosen, and
+only then run on the seeds that are reported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from steepest.bench import contestants
 from steepest.bench.contestants import REFERENCE, Hyper
@@ -22,10 +24,15 @@ from steepest.bench.problem import Workload
 from steepest.bench.run import Record, Run
 from steepest.bench.stats import time_to
 from steepest.bench.store import NAME, Store
+from steepest.bench.tuning import ROUND, Study, score
 from steepest.bench.workloads import DEFAULT, QUICK
 from steepest.bench.workloads.own import find as find_workload
 
+Sampler = Literal["random", "tpe"]
 TRIAL_SEED = 10_000  # trials never see the weights and batches of a reported run
+
+
+Complete = Callable[[Sequence[Run]], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Settings:
         tune: trials a method and workload; 0: untouched.
         jobs: runs at a time; -1: as many as the cluster has processors.
         quick: whether this is a first look, which names no winner.
+        sampler: of trials: "random", with which the recorded targets and results were tuned, or Optuna's "tpe".
         backend: where they run: "loky" on this machine, "ray" or "dask" on a cluster.
     """
 
@@ -52,6 +60,7 @@ class Settings:
     tune: int = 0
     jobs: int = 1
     quick: bool = False
+    sampler: Sampler = "random"
     backend: Backend = "loky"
 
     def budget_of(self, workload: Workload) -> float:
@@ -117,16 +126,40 @@ def _run(settings: Settings, workload: Workload, method: str, seed: int, hyper: 
     return Run(workload.name, method, seed, settings.budget_of(workload), hyper, workload.fingerprint)
 
 
-def trials(settings: Settings) -> dict[tuple[str, str], list[Run]]:
-    """The tuning runs of every (workload, method); none for a method with nothing to tune."""
-    plan: dict[tuple[str, str], list[Run]] = {}
-    for workload in settings.workloads:
-        for method in settings.methods:
-            space = contestants.find(method).space
-            if settings.tune and space:
-                drawn = (contestants.draw(space, trial) for trial in range(settings.tune))
-                runs = (_run(settings, workload, method, TRIAL_SEED, hyper) for hyper in drawn)
-                plan[workload.name, method] = list({run.id: run for run in runs}.values())
+def tunable(settings: Settings) -> list[tuple[Workload, str]]:
+    """The pairs of a workload and a method with something to tune."""
+    pairs = ((workload, method) for workload in settings.workloads for method in settings.methods)
+    return [pair for pair in pairs if settings.tune and contestants.find(pair[1]).space]
+
+
+def trials(settings: Settings, store: Store | None, complete: Complete) -> dict[tuple[str, str], list[Run]]:
+    """The tuning runs of every (workload, method); none for a method with nothing to tune.
+
+    Args:
+        settings: what was asked for.
+        store: where the results are, from which later trials are proposed; None: there are none yet.
+        complete: carries out runs; if it does not, trials that depend on their results are left out.
+    """
+    plan: dict[tuple[str, str], list[Run]] = {(w.name, m): [] for w, m in tunable(settings)}
+    studies = {(w.name, m): Study(contestants.find(m).space) for w, m in tunable(settings) if settings.sampler == "tpe"}
+    size = ROUND if studies else max(1, settings.tune)
+    for begin in range(0, settings.tune, size):
+        numbers, asked = range(begin, min(begin + size, settings.tune)), dict[tuple[str, str], list[Run]]()
+        for w, m in tunable(settings):
+            space, study = contestants.find(m).space, studies.get((w.name, m))
+            drawn = study.propose(len(numbers)) if study else [contestants.draw(space, trial) for trial in numbers]
+            asked[w.name, m] = [_run(settings, w, m, TRIAL_SEED, hyper) for hyper in drawn]
+            plan[w.name, m] = list({run.id: run for run in plan[w.name, m] + asked[w.name, m]}.values())
+        complete(list({run.id: run for runs in asked.values() for run in runs}.values()))
+        for w, m in tunable(settings) if studies else ():
+            records = [store.get(run) if store else None for run in asked[w.name, m]]
+            if None in records:
+                return plan
+            budget = settings.budget_of(w)
+            studies[w.name, m].learn([
+                score((math.inf if w.target is None else arrival(r, w.target, "ge", budget)) / budget, final_loss(r))
+                for r in records if r is not None
+            ])  # fmt: skip
     return plan
 
 
@@ -154,23 +187,27 @@ def final_loss(record: Record) -> float:
 def best(runs: Sequence[Run], store: Store, target: float | None) -> Hyper:
     """The hyper-parameters of the trial that reached the target first, or else ended lowest."""
 
-    def score(run: Run) -> tuple[float, float]:
+    def order(run: Run) -> tuple[float, float]:
         record = store.get(run)
         assert record is not None
         arrived = math.inf if target is None else arrival(record, target, "ge", run.budget)
         return arrived, final_loss(record)
 
-    return min(runs, key=score).hyper
+    return min(runs, key=order).hyper
 
 
-def needed(settings: Settings) -> list[Run]:
+def needed(settings: Settings, store: Store | None) -> list[Run]:
     """The runs that are known to be needed; before tuning has ended the reported ones are not known yet."""
-    return [run for runs in trials(settings).values() for run in runs] if settings.tune else reported(settings, {})
+    known = trials(settings, store, lambda runs: None)
+    return [run for runs in known.values() for run in runs] if settings.tune else reported(settings, {})
 
 
 def count(settings: Settings) -> int:
     """How many runs will be needed, finished ones included."""
-    return sum(map(len, trials(settings).values())) + len(reported(settings, {}))
+    tuning = len(tunable(settings)) * settings.tune
+    if settings.sampler == "random":  # trials that are alike are known beforehand
+        tuning = sum(map(len, trials(settings, None, lambda runs: None).values()))
+    return tuning + len(reported(settings, {}))
 
 
 def count_done(settings: Settings) -> int:
@@ -178,7 +215,7 @@ def count_done(settings: Settings) -> int:
     if not (settings.out / NAME).is_file():
         return 0
     with Store(settings.out) as store:
-        return sum((got := store.get(run)) is not None and got.status != "failed" for run in needed(settings))
+        return sum((got := store.get(run)) is not None and got.status != "failed" for run in needed(settings, store))
 
 
 def void(settings: Settings) -> list[str]:
@@ -191,7 +228,7 @@ def void(settings: Settings) -> list[str]:
 
     causes: dict[str, Counter[str]] = {}  # cause → method → runs
     with Store(settings.out) as store:
-        missing = {same(run): run for run in needed(settings) if store.get(run) is None}
+        missing = {same(run): run for run in needed(settings, store) if store.get(run) is None}
         latest = {same(old): old for old in store.runs()}
     for old, new in ((latest[what], new) for what, new in missing.items() if what in latest):
         cause = f"steepest {old.version} made them, and this is {new.version}"
@@ -210,14 +247,13 @@ def bench(settings: Settings, listen: Listener) -> Results:
 
     A run that failed with an exception is tried again: the cause may have gone. A run that diverged is not.
     """
-    tuning = trials(settings)
     with Store(settings.out) as store:
 
         def complete(runs: Sequence[Run]) -> None:
             missing = [run for run in runs if (got := store.get(run)) is None or got.status == "failed"]
             carry_out(missing, settings.out, settings.jobs, listen, settings.backend)
 
-        complete([run for runs in tuning.values() for run in runs])
+        tuning = trials(settings, store, complete)
         targets = {w.name: w.target for w in settings.workloads}
         chosen = {pair: best(runs, store, targets[pair[0]]) for pair, runs in tuning.items()}
         final = reported(settings, chosen)

@@ -199,8 +199,10 @@ class Answer:
 
         A trial scores as a method does in the profile: 1 for the shortest time that any trial of any method needed on
         that workload, 0 from R_MAX times as long. The best of k trials is expected over all choices of k, and the mean is
-        over workloads.
+        over workloads. None for trials that were proposed from those before: they are not alike.
         """
+        if self.settings.sampler != "random":
+            return {}
         scores: dict[str, list[list[float]]] = {}
         for w in self.workloads:
             tried = {m: records for (where, m), records in self.results.trials.items() if where == w}

@@ -17,6 +17,7 @@ from steepest.bench.errors import UsageError
 from steepest.bench.ranking import Answer, chance, factor, number
 from steepest.bench.stats import PROFILE
 
+TRIALS = {"random": "random trials", "tpe": "trials proposed by Optuna's TPE"}
 CURVES = {"loss": "Held-out loss", "train": "Training loss", "accuracy": "Held-out accuracy"}
 
 
@@ -83,7 +84,7 @@ def render(answer: Answer, arguments: Sequence[str]) -> str:
         tuning=Markup(figures.svg(figures.tuning(answer))) if s.tune > 1 and answer.tuning else "",
         settings=_settings(answer),
         troubles=_troubles(answer),
-        rules=f"tuned, {s.tune} random trials a method and workload" if s.tune else "untouched defaults",
+        rules=f"tuned, {s.tune} {TRIALS[s.sampler]} a method and workload" if s.tune else "untouched defaults",
         jobs=f"{s.jobs} run{'s' if s.jobs > 1 else ''} at a time",
         where={key: _everywhere(answer, key) for key in ("machine", "threads", "versions")},
         command=shlex.join(["steepest", *arguments]),

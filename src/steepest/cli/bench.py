@@ -39,10 +39,14 @@ def bench(
         typer.Option(
             parser=number(int, 0, 10_000, "--tune 20"),
             metavar="N",
-            help="Random trials for every method before it is measured. (0: its defaults)",
+            help="Trials for every method before it is measured. (0: its defaults)",
             show_default=False,
         ),
     ] = 0,
+    sampler: Annotated[
+        Literal["random", "tpe"],
+        typer.Option(help="Where trials come from: drawn at random, or proposed by Optuna from the trials before."),
+    ] = "random",
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -72,7 +76,7 @@ steepest.bench.Problem. To name it is to run its file's code, here and in every 
 trust.
     """
     need_extra()
-    from steepest.bench import plan, pool, report, show
+    from steepest.bench import plan, pool, report, show, tuning
     from steepest.bench.errors import UsageError
     from steepest.bench.ranking import Answer, many
     from steepest.bench.store import Store, records_in
@@ -88,6 +92,7 @@ trust.
         tune,
         jobs or (min(8, os.cpu_count() or 1) if backend == "loky" else -1),
         quick,
+        sampler,
         backend,
     )
     if (had := records_in(out)) and not resume:
@@ -96,6 +101,8 @@ trust.
             "or give another --out"
         )
     pool.check(backend)
+    if sampler == "tpe":
+        tuning.check()
     report.check(out)
     Store(out).close()  # a folder that cannot be written is found out now
     total, done = plan.count(settings), plan.count_done(settings)
