@@ -72,7 +72,7 @@ def carry_out(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener, ba
     if not runs:
         return
     with Store(folder) as store:
-        if backend == "loky" and (jobs == 1 or len(runs) == 1):
+        if backend == "loky" and (jobs <= 1 or len(runs) == 1):
             threads = torch.get_num_threads()
             torch.set_num_threads(1)
             try:

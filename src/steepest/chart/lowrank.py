@@ -33,7 +33,8 @@ def basis(g: Tensor, rank: int, projection: str, seed: int) -> Tensor:
 def _near_leading(g: Tensor, rank: int, seed: int) -> Tensor:
     """Nearly the leading singular vectors of g's shorter side, by a randomized range finder with two power iterations."""
     with torch.random.fork_rng(devices=[g.device] if g.is_cuda else []):  # torch.svd_lowrank takes no generator
-        torch.manual_seed(seed)
+        own = torch.cuda.default_generators[g.device.index] if g.is_cuda else torch.default_generator
+        own.manual_seed(seed)  # torch.manual_seed would seed all devices
         u, _, v = torch.svd_lowrank(g, q=min(rank + OVERSAMPLING, *g.shape), niter=2)
     return (u if g.shape[0] <= g.shape[1] else v)[:, :rank].contiguous()
 
