@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 import steepest
+from steepest.core.rule import whole_parts
 from tests.collect import named
 from tests.rows import Setting
 
@@ -30,6 +33,7 @@ class Case:
     searches: bool = False
     uses_loss: bool = False
     state_bytes: float | None = None
+    printed: bool = True  # by the loop; a method with a map of whole tensors runs eagerly, and says nothing about it
 
     def __call__(self, params: Any, **options: Any) -> steepest.Optimizer:
         return self.make(params, **{**self.row.small, **options})
@@ -37,8 +41,10 @@ class Case:
 
 def _case(name: str) -> Case:
     known, row = steepest.methods[name], ROWS.get(name, Setting())
+    opt = known.make([torch.nn.Parameter(torch.zeros(1))])
+    printed = not whole_parts(opt.direction, opt.step_size, opt.geometry, opt.point)
     return Case(name, row.make or known.make, row, known.closure, known.forwards, known.backwards, row.searches,
-                row.searches or row.uses_loss, row.state_bytes or known.state_bytes)  # fmt: skip
+                row.searches or row.uses_loss, row.state_bytes or known.state_bytes, printed)  # fmt: skip
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}

@@ -23,9 +23,10 @@ every_set = pytest.mark.parametrize("rule", SETS.values(), ids=SETS)
 
 
 def move(rule: G.Geometry, x: Tensor, u: Tensor | None = None, eta: float = 1.0, **numbers: float) -> Tensor:
-    """R_x(-u), the map itself."""
+    """R_x(-u), the map itself; in a stack of one where it takes stacks."""
     h = SimpleNamespace(**{**rule.values, **numbers})
-    return rule(x, torch.zeros_like(x) if u is None else u, tensor(eta), h)
+    u = torch.zeros_like(x) if u is None else u
+    return rule(x[None], u[None], tensor(eta), h)[0] if rule.batched else rule(x, u, tensor(eta), h)
 
 
 def inside(rule: G.Geometry, y: Tensor) -> bool:

@@ -54,7 +54,7 @@ def results(lift: str, body: Body, x: Tensor, g: Tensor, kinds: dict[str, str] |
     def rule(t: Space, h: Space) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return body(t, h), sums(t, h) if sums else {}
 
-    spec = Spec(rule, {"x": compute, "g": compute}, stored, list(H), True)
+    spec = Spec(rule, {"x": compute, "g": compute}, stored, list(H))
     program = trace(rule, ["x", "g", *names], list(H))
     kernel: Any = {"eager": lambda: make(spec, "eager", CPU), "native": lambda: Printed(spec, program),
                    "pieces": lambda: Pieces(spec, program, program)}[lift]()  # fmt: skip
@@ -158,7 +158,7 @@ def test_pieces_are_torchs(dtype: torch.dtype) -> None:
     """The program without a compiler, for every operation it knows."""
     x, g = pairs(dtype)
     kind = {torch.float32: "f32", torch.float64: "f64"}[dtype]
-    spec = Spec(lambda t, h: ({}, {}), {"x": kind, "g": kind}, {"o0": kind}, list(H), True)
+    spec = Spec(lambda t, h: ({}, {}), {"x": kind, "g": kind}, {"o0": kind}, list(H))
     for name, op in {**EXACT, **CLOSE}.items():
         body = alone({name: op})
         if runnable(spec, program(body, "o0")):

@@ -28,9 +28,6 @@ CONTRACT = {
         shaped="rows are on the simplex",
         exceptions={
             "lr_zero_is_no_move": WHATEVER,
-            "a_compiler_is_not_needed": "rows are sorted, so it is never printed",
-            "lifts_agree": "rows are sorted, so no lift but the eager one can run it",
-            "auto_is_quiet_and_quick": "rows are sorted, so there is no printed loop",
             "guard_lets_nothing_in-gradient-inf-1": "minus infinity is projected to 0, so there is nothing to guard",
         },
     ),

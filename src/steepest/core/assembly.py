@@ -37,6 +37,7 @@ from steepest.core.part import (
     nearest,
 )
 from steepest.core.rate import Course
+from steepest.core.rule import refuse_mixed
 from steepest.core.stored import shape_of
 from steepest.engine import shard
 from steepest.engine.lift import KIND
@@ -162,6 +163,7 @@ class Assembly(torch.optim.Optimizer):
         self._asks = [part for part in self.parts() if "closure" in part.needs]
         self._counting = [part for part in self.parts() if part.numbers]
         self._numbers = [name for part in self._counting for name in part.numbers]
+        refuse_mixed(self.direction, self.step_size, self.geometry, self.point)
         self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
@@ -173,8 +175,6 @@ class Assembly(torch.optim.Optimizer):
             other = self.chart if self._charted else self.channel
             raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
                              f"{other!r}: leave out one of them")  # fmt: skip
-        shaped = any(spec.shape is not None for spec in self._state_specs.values())
-        self._pointwise = not shaped and all(p.pointwise for p in (self.direction, self.geometry, self.step_size))
 
     @functools.cached_property  # and not pickled: a state's shape may be a lambda
     def _state_specs(self) -> dict[str, State]:
@@ -380,9 +380,7 @@ def pack(values: Mapping[str, float]) -> dict[str, Any]:
 def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of ``_pack``, for a group."""
     out = {n: v for n, v in group.items() if n not in ("betas", "params")}
-    if "betas" in group:
-        out.update({f"beta{i}": b for i, b in enumerate(group["betas"], 1)})
-    return out
+    return out | {f"beta{i}": b for i, b in enumerate(group.get("betas", ()), 1)}
 
 
 def trainable(p: torch.Tensor) -> None:

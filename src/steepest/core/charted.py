@@ -17,6 +17,7 @@ from steepest.core.stored import room
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat, like_storage
 from steepest.engine.lift import Table
+from steepest.engine.stacked import stacks
 
 if TYPE_CHECKING:
     from steepest.core.buckets import Bucket
@@ -67,7 +68,7 @@ def _laid_out(d: Tensor, x: Tensor) -> Tensor:
 def on_whole(
     opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]
 ) -> dict[str, float]:
-    """Run a rule that needs whole tensors where parameters are sharded: gather, run, keep one's own part.
+    """Run a rule that needs whole tensors where parameters are sharded: gather some, run, keep one's own part of each.
 
     Every process does the same, so a state of a shape of its own stays the same on all of them.  Bytes are decoded before
     they are gathered, because a block of them belongs to one process, and encoded there again.
@@ -75,17 +76,29 @@ def on_whole(
     Returns:
         The rule's sums; each process has those of whole tensors.
     """
-    gathered = {n: [_gather(t, p) for t, p in zip(live[n], bucket.params, strict=True)] for n in live if n != "y"}
+    sums: dict[str, float] = {}
+    for ks in stacks([tuple(p.shape) for p in bucket.params], bucket.xs[0].device):
+        for name, value in _some_whole(opt, mode, bucket, live, h, ks).items():
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
+
+
+def _some_whole(
+    opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float], ks: list[int]
+) -> dict[str, float]:
+    """The same for the parameters at some places, which are there as a whole at one time."""
+    params, entries = [bucket.params[k] for k in ks], [bucket.fixed.entries[k] for k in ks]
+    salts = [bucket.table.salts[k] for k in ks]
+    gathered = {n: [_gather(live[n][k], p) for k, p in zip(ks, params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
     kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, decoded=True)
-    states = [_whole_states(opt, p, e) for p, e in zip(bucket.params, bucket.fixed.entries, strict=True)]
-    sizes, seed = [p.numel() for p in bucket.params], bucket.t * 1024
-    found = kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, seed, None)
-    for k, (p, new) in enumerate(zip(bucket.params, states, strict=True)):
+    states = [_whole_states(opt, p, e) for p, e in zip(params, entries, strict=True)]
+    sizes, seed = [p.numel() for p in params], bucket.t * 1024
+    found = kernel.run(Table(states, sizes, sizes, salts, ([], [])), gathered, h, seed, None)
+    for k, p, y, new, entry in zip(ks, params, gathered["y"], states, entries, strict=True):
         if mode != "measure":
-            live["y"][k].copy_(shard.part_of(gathered["y"][k], p))
+            live["y"][k].copy_(shard.part_of(y, p))
         for place, n in enumerate(opt._state_specs if mode == "commit" else ()):
-            entry = bucket.fixed.entries[k]
             if n not in new or new[n] is entry[n]:
                 continue
             part, here, scale = shard.part_of(new[n], p), shard.local(entry[n]), entry.get(n + codec.SCALE)

@@ -317,10 +317,10 @@ class Optimizer(Assembly):
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
         if bucket.ds is not None:
             live["d"] = bucket.ds
-        if not self._pointwise and bucket.fixed.sharded:
+        kernel = self._kernel(mode, live, group["maximize"], values)
+        if bucket.fixed.sharded and kernel.spec.whole:
             found = on_whole(self, mode, bucket, live, values)
         else:
-            kernel = self._kernel(mode, live, group["maximize"], values)
             found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + value
@@ -344,15 +344,16 @@ class Optimizer(Assembly):
             names = [n for n in self._state_specs if not (given and n in self._direction_state)]
             if mode == "direct":
                 names = self._direction_state
-            states = {n: self._state_specs[n] for n in names}
+            states, whole = {n: self._state_specs[n] for n in names}, maps.whole(mode)
             spec = Spec(
                 getattr(maps, mode),
                 {n: KIND[live[n][0].dtype] for n in ("x", "g", "d") if n in live},
                 codecs.kinds(states, self.codec, compute, decoded),
                 list(h),
-                self._pointwise,
+                repr(whole[-1]) if whole else "",
                 replace(maps, guard=False).commit if guard and mode == "commit" else None,
                 frozenset(n for n in names if states[n].shape is not None),
+                all(part.batched for part in whole),
             )
             kernel = self._kernels[key] = make(spec, self.lift, x.device)
         return kernel

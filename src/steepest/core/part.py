@@ -64,8 +64,10 @@ class Part:
     gives: ClassVar[frozenset[str]] = frozenset()
     #: keys of references.bib
     cite: ClassVar[tuple[str, ...]] = ()
-    #: False where the map needs the tensor's shape (a projection of rows): such a rule runs eagerly on whole tensors
+    #: False where the map needs the whole tensor in its shape (a projection of rows, a function of a matrix): it runs eagerly
     pointwise: bool = True
+    #: True where such a map takes many tensors of equal shape at once, b x shape, and treats each as it would alone
+    batched: bool = False
     #: names under which host parts keep something of their own in ``optimizer.state[p]``
     keeps: ClassVar[tuple[str, ...]] = ()
     #: numbers kept with each parameter: ``scalars`` finds them in ``h`` and answers what they are after the step
@@ -159,7 +161,9 @@ class Around(Direction):
     around: Direction = F.part(Direction, alias="inner")
 
     def __post_init__(self) -> None:
-        self.pointwise = all(part.pointwise for part in (type(self), self.around))
+        both = (type(self), self.around)
+        self.pointwise = all(part.pointwise for part in both)
+        self.batched = all(part.pointwise or part.batched for part in both)
 
     def ask_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """What the direction inside answers."""

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from steepest.core.part import Direction, Geometry, Part, Point, Scalars, StepSize
+from steepest.engine import trace as tracing
 from steepest.engine.trace import STOPPED, StandIn
 from steepest.engine.trace import total as total  # the one reduction that the maps of parts may use
 
@@ -33,7 +35,11 @@ def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[T
         want, found = ((v._vector,) if isinstance(v, StandIn) else tuple(getattr(v, "shape", ())) for v in (g, value))
         owner = next((p for p in part.walk() if name in p.state), part)
         own = name in owner.state and owner.state[name].shape is not None
-        wanted = owner.state[name].of(want) if own and not isinstance(g, StandIn) else want
+        wanted: tuple[Any, ...] | None = want
+        if own and not isinstance(g, StandIn):
+            b = want[: int(tracing.stacked)]
+            wanted = owner.state[name].of(want[len(b) :])
+            wanted = None if wanted is None else b + wanted
         if wanted != found:
             shapes = "" if isinstance(g, StandIn) else f" of shape {found} for a gradient of {want}"
             why = f"it is declared as {wanted}" if own else "a map's direction and state have the gradient's shape"
@@ -44,6 +50,35 @@ def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[T
 def alike(v: Tensor, d: Tensor) -> bool:
     """Whether a state has an element for each element of d; while a rule is written down it has."""
     return isinstance(d, StandIn) or v.shape == d.shape
+
+
+def _every(v: Tensor) -> Tensor:
+    """Whether all elements are true; of each tensor in a stack."""
+    return v.reshape(len(v), -1).all(1) if tracing.stacked else v.all()
+
+
+def _over(fine: Tensor, v: Tensor) -> Tensor:
+    """What is true of a tensor, or of each in a stack, with the dimensions of v."""
+    return fine.view(-1, *[1] * (v.dim() - 1)) if tracing.stacked else fine
+
+
+def whole_parts(*maps: Part) -> list[Part]:
+    """The parts that need whole tensors, to see their shape or to keep state of another; the innermost is the last."""
+    return [part for one in maps for part in one.walk()
+            if not part.pointwise or any(spec.shape is not None for spec in part.state.values())]  # fmt: skip
+
+
+def refuse_mixed(*maps: Part) -> None:
+    """Say so where some maps want single tensors and others stacks of them.
+
+    Raises:
+        ValueError: both parts are named.
+    """
+    whole = whole_parts(*maps)
+    many, single = (next((p for p in whole if p.batched is kind), None) for kind in (True, False))
+    if many and single:
+        raise ValueError(f"{many!r} works on tensors of equal shape at once, b x shape, and {single!r} on single ones: write "
+                         "the latter's map for b x shape and set batched = True, or leave one of them out")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +93,13 @@ class Maps:
     given: bool = False  # the direction comes in as tensor ``d`` (charts)
     guard: bool = False  # never write NaN or infinity: such an element stays as it is, and is counted
     below: float = torch.inf  # what is not smaller becomes infinite where x is stored
+
+    def whole(self, mode: str) -> list[Part]:
+        """The parts whose maps need whole tensors in this mode; the innermost is the last."""
+        given = mode != "direct" and self.given
+        maps: list[Part] = [] if given else [self.direction]
+        maps += [] if mode == "direct" else [self.step_size, self.geometry, self.point]
+        return whole_parts(*maps)
 
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
@@ -102,8 +144,7 @@ class Maps:
         if self.below < torch.inf:
             fine = torch.logical_and(fine, outs["x"].abs() < self.below)
         if not all(alike(v, d) for v in new.values()):  # one number of state concerns many elements: all or none
-            fine = fine.all() & torch.stack([torch.isfinite(v).all() for v in new.values()]).all()
-            return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {
-                STOPPED: ~fine.expand_as(d)
-            }
+            fine = torch.stack([_every(v) for v in (fine, *map(torch.isfinite, new.values()))]).all(0)
+            held = {n: torch.where(_over(fine, v), v, getattr(t, n)) for n, v in outs.items()}
+            return held, sums | {STOPPED: ~_over(fine, d).expand_as(d)}
         return {n: torch.where(fine, v, getattr(t, n)) for n, v in outs.items()}, sums | {STOPPED: ~fine}

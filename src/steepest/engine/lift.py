@@ -4,13 +4,13 @@ The *eager* lift runs the rule as written and is the oracle of the others; on th
 that fit the cache, so that a rule of fifteen torch operations costs two passes over memory and not fifteen.  The
 *native* lift prints it (see ``native``).  The *inductor* lift hands it to ``torch.compile``.  ``auto`` takes the
 printed loop on the CPU where there is a compiler and the program can be printed, ``torch.compile`` on a GPU, and the
-eager lift otherwise.
+eager lift otherwise.  A rule that needs whole tensors runs eagerly, or compiled under ``inductor``, tensor by tensor or
+*stacked* (see ``stacked``).
 """
 
 from __future__ import annotations
 
 import array
-import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from steepest.engine import codec, native
 from steepest.engine.layout import alike, flat, is_dense, like_storage
 from steepest.engine.native import Native, Plan
 from steepest.engine.pieces import PIECE, Pieces, runnable
+from steepest.engine.stacked import Stacked, own_code
 from steepest.engine.trace import Program, Rule, Unprintable, trace
 
 LIFTS = ("auto", "native", "inductor", "eager")
@@ -85,9 +86,15 @@ class Spec:
     live: dict[str, str]  # x, g, d: name -> kind
     stored: dict[str, str]  # state: name -> kind
     scalars: list[str]
-    pointwise: bool
+    whole: str = ""  # the part that needs whole tensors, as errors name it; empty if the rule is elementwise
     unguarded: Rule | None = None  # the same rule for gradients that are known to be harmless
     shaped: frozenset[str] = frozenset()  # states of a shape of their own; a tensor may be without them
+    batched: bool = False  # whether a rule of whole tensors takes many of equal shape, b x shape
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the rule is elementwise."""
+        return not self.whole
 
     @property
     def places(self) -> dict[str, int]:
@@ -103,6 +110,8 @@ class Spec:
 class Kernel(Protocol):
     """A rule that can be run over a table."""
 
+    spec: Spec
+
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
     ) -> dict[str, float]:
@@ -113,6 +122,7 @@ class Printed:
     """The printed loop over a table."""
 
     def __init__(self, spec: Spec, program: Program) -> None:
+        self.spec = spec
         used = {*program.reads, *program.stores}
         self.live = [n for n in ("x", "g", "d") if n in spec.live]
         self.keys: list[str] = []
@@ -208,7 +218,7 @@ class Eager:
     def __init__(self, spec: Spec, program: Program | None, compiled: bool = False) -> None:
         self.spec = spec
         self.whole = program is None or any(op.what == "sum" for op in program.ops)
-        self.apply = torch.compile(_own_code(self._apply), dynamic=True) if compiled else self._apply
+        self.apply = torch.compile(own_code(self._apply), dynamic=True) if compiled else self._apply
         self.compiled = compiled
 
     def _apply(self, tensors: dict[str, Any], h: dict[str, Any], like: Tensor | None) -> Any:
@@ -288,13 +298,6 @@ def any_nonfinite(tensors: list[Tensor], table: Table) -> bool:
     return not all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
-def _own_code(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Dynamo counts recompilations per code object, so every rule needs one of its own."""
-    inner = f.__func__  # type: ignore[attr-defined]
-    own = types.FunctionType(inner.__code__.replace(), inner.__globals__, "rule", inner.__defaults__, inner.__closure__)
-    return types.MethodType(own, f.__self__)  # type: ignore[attr-defined]
-
-
 _told: set[str] = set()
 
 
@@ -304,12 +307,16 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
     Raises:
         Unprintable: ``lift="native"`` was demanded and cannot be had.
     """
+    if spec.whole:
+        if lift == "native":
+            raise Unprintable(
+                f"{spec.whole} works on whole tensors, which the printed loop does not: choose another lift"
+            )
+        return (Stacked if spec.batched else Eager)(spec, None, lift == "inductor")
     tensors = [*spec.live, *spec.stored]
     program: Program | None = None
     reason = ""
     try:
-        if not spec.pointwise:
-            raise Unprintable("a part of this method works on whole tensors")
         program = trace(spec.rule, tensors, spec.scalars)
         if lift == "native" or (lift == "auto" and device.type == "cpu"):
             return Printed(spec, program)
@@ -317,14 +324,14 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
         if lift == "native":
             raise
         reason = str(error)
-    if spec.pointwise and (lift == "inductor" or (lift == "auto" and device.type != "cpu")):
+    if lift == "inductor" or (lift == "auto" and device.type != "cpu"):
         return Eager(spec, program, compiled=True)
     if program is not None and device.type == "cpu" and lift == "auto" and runnable(spec, program):
         plain = program if spec.unguarded is None else trace(spec.unguarded, tensors, spec.scalars)
         kernel: Kernel = Pieces(spec, program, plain)
     else:
         kernel = Eager(spec, program)
-    if lift == "auto" and reason and spec.pointwise and reason not in _told:
+    if lift == "auto" and reason and reason not in _told:
         _told.add(reason)
         warnings.warn(f"steepest runs eagerly, some times slower than its printed loop: {reason}", stacklevel=2)
     return kernel

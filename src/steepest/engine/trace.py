@@ -19,10 +19,21 @@ from torch import Tensor
 reduce_hook: Callable[[Tensor], Tensor] | None = None
 
 
+#: set while a rule sees tensors of equal shape as one, b x shape: each of them then has a total of its own
+stacked = False
+
+
 def total(t: Tensor) -> Tensor:
-    """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use."""
+    """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use.
+
+    In a stack b x shape it is the sum over each of the b tensors, b x 1 x ... x 1.
+    """
     if not isinstance(t, Tensor):  # being written down
         return t.sum()
+    if stacked:
+        sums = t.flatten(1).sum(1, dtype=torch.float64) if t.dim() > 1 else t.double()
+        sums = sums.view(-1, *[1] * (t.dim() - 1))  # as wide as a step is computed: what has dimensions would widen it
+        return sums.to(t.dtype) if t.is_floating_point() else sums.float()
     s = t.sum(dtype=torch.float64)  # as the printed loop does; a 0-dim float64 leaves float32 vectors what they are
     return s if reduce_hook is None else reduce_hook(s)
 

@@ -43,13 +43,13 @@ class Simplex(Geometry):
     Source: Duchi et al. 2008, "Efficient projections onto the l1-ball", Figure 1.
     """
 
-    pointwise = False
+    pointwise, batched = False, True
     cite = ("duchi2008efficient",)
 
     def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
-        """The map, on whole tensors."""
+        """The map, on tensors of equal shape, b x shape; a number is a row of one."""
         z = x - u
-        if z.dim() == 0:
+        if z.dim() == 1:
             return torch.ones_like(z)
         if z.numel() == 0:
             return z

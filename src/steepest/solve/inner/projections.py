@@ -26,8 +26,8 @@ def simplex(x: Tensor, radius: float = 1.0) -> Tensor:
         tensor([0.7500, 0.0000, 0.2500])
     """
     check_number("simplex", "radius", radius, "(0, inf)")
-    z = x / radius
-    return radius * _SIMPLEX(z, torch.zeros_like(z), torch.ones(()), Scalars())
+    z = (x / radius)[None]
+    return radius * _SIMPLEX(z, torch.zeros_like(z), torch.ones(()), Scalars())[0]
 
 
 def l1_ball(x: Tensor, radius: float = 1.0) -> Tensor:
