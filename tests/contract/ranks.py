@@ -205,12 +205,12 @@ def _try(run: Callable[..., list[Tensor]], *args: Any) -> list[Tensor] | str:
 
 def job(rank: int, folder: str) -> None:
     """What each process runs."""
-    from tests.contract import ranks_interplay  # whose tasks are made of what stands above
+    from tests.contract import ranks_interplay, ranks_whole  # whose tasks are made of what stands above
 
     tasks: dict[str, Task] = {
         f"{m}-{n}": functools.partial(mode, case) for m, mode in MODES.items() for n, case in CASES.items()
     }
-    run({**tasks, "sent": sent, "averaged": averaged, **ranks_interplay.TASKS}, rank, folder)
+    run({**tasks, "sent": sent, "averaged": averaged, **ranks_interplay.TASKS, **ranks_whole.TASKS}, rank, folder)
 
 
 def run(tasks: Mapping[str, Task], rank: int, folder: str) -> None:

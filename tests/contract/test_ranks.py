@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.contract import ranks, ranks_interplay
+from tests.contract import ranks, ranks_interplay, ranks_whole
 from tests.contract.case import CASES, EXCEPTIONS, LOOSE
 from tests.contract.law import same
 
@@ -41,6 +41,14 @@ def test_unequal_shares_are_one(results: dict[str, Any], task: str) -> None:
     assert not isinstance(found, str), found
     loose = LOOSE["two_processes"].get(task.split("-")[-1], (ROUNDING, ""))[0]
     same(found, ranks_interplay.TASKS[task](None), loose=loose)
+
+
+@pytest.mark.parametrize("task", ranks_whole.TASKS)
+def test_maps_of_whole_tensors_are_one(results: dict[str, Any], task: str) -> None:
+    """Under every codec, with sums and trial moves, in other coordinates."""
+    found = results[task]
+    assert not isinstance(found, str), found
+    same(found, ranks_whole.TASKS[task](None), loose=ranks_whole.LOOSE.get(task.removeprefix("whole-"), ROUNDING))
 
 
 def test_shards_can_be_averaged(results: dict[str, Any]) -> None:

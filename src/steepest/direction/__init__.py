@@ -9,6 +9,7 @@ from steepest.direction.cautious import Cautious
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
+from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
@@ -34,6 +35,7 @@ __all__ = [
     "Lion",
     "Mars",
     "Momentum",
+    "Muon",
     "NAdam",
     "Sign",
     "WeightedMomentum",

@@ -9,6 +9,7 @@ from steepest.optim.betas import Pair
 from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
+from steepest.optim.matrix import Muon
 from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
 from steepest.optim.registry import Method, create, methods
 from steepest.optim.stepsize import (
@@ -77,6 +78,7 @@ __all__ = [
     "LookaheadAdamW",
     "MeZO",
     "Method",
+    "Muon",
     "NAdam",
     "OptimisticAdam",
     "OptimisticSGD",

@@ -1,0 +1,9 @@
+"""Methods that treat a matrix as a matrix."""
+
+from __future__ import annotations
+
+from steepest.optim.matrix.muon import Muon
+
+__all__ = [
+    "Muon",
+]
