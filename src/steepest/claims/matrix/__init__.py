@@ -1,0 +1,1 @@
+"""Claims about methods that treat a matrix as a matrix."""
