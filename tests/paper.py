@@ -22,7 +22,6 @@ from steepest.claims.lab.index import INDEX
 from tests.collect import BROKEN, FOLDER, PAPERS, ids
 
 ROOT = Path(__file__).parents[1]
-SEAMS = ("point", "oracle", "channel", "chart", "direction", "step_size", "geometry")
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,7 @@ def find(key: str) -> Paper:
 
 
 def _parts(opt: steepest.Optimizer) -> list[object]:
-    found = (getattr(opt, seam) for seam in SEAMS)
-    return [part for part in found if not type(part).__module__.startswith("steepest.core")]
+    return [part for part in opt.parts() if not type(part).__module__.startswith("steepest.core")]
 
 
 if __name__ == "__main__":

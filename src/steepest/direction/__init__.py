@@ -4,6 +4,7 @@ from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
+from steepest.direction.adamax import AdaMax
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.dual import DualAdaGrad, DualAveraging
@@ -20,6 +21,7 @@ __all__ = [
     "AdaBelief",
     "AdaGrad",
     "AdaGradSQR",
+    "AdaMax",
     "Adam",
     "AdamSQR",
     "Adopt",

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from steepest.optim.adaptive import ADOPT, MARS, AdaBelief, AdaGrad, Adam, AdamW, AMSGrad, CAdamW, CLion, Lion, NAdam
+from steepest.optim.adaptive import (
+    ADOPT,
+    MARS,
+    AdaBelief,
+    AdaGrad,
+    Adam,
+    AdaMax,
+    AdamW,
+    AMSGrad,
+    CAdamW,
+    CLion,
+    Lion,
+    NAdam,
+)
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.betas import Pair
@@ -55,6 +68,7 @@ __all__ = [
     "AdaGrad",
     "AdaGradNorm",
     "AdaGradSQR",
+    "AdaMax",
     "Adam",
     "AdamSQR",
     "AdamW",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from steepest.optim.adaptive.adabelief import AdaBelief
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
+from steepest.optim.adaptive.adamax import AdaMax
 from steepest.optim.adaptive.adopt import ADOPT
 from steepest.optim.adaptive.cautious import CAdamW, CLion
 from steepest.optim.adaptive.lion import Lion
@@ -17,6 +18,7 @@ __all__ = [
     "AMSGrad",
     "AdaBelief",
     "AdaGrad",
+    "AdaMax",
     "Adam",
     "AdamW",
     "CAdamW",
