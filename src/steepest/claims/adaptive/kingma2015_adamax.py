@@ -3,7 +3,7 @@
 Moves are measured one by one, relative to the step size, with the paper's defaults and no ε: under constant gradients, normal
 ones, one that comes after a thousand zeros, and gradients that fade as fast as the maximum does, g = β₂ᵗ, for which every
 past gradient stands in the average with its full weight relative to the maximum. The control has Adam in AdaMax's place,
-which moves by 2.5 step sizes at the late gradient. The longest move of AdaMax is (1 - β₁)/(1 - β₁/β₂) = 1.0099 step sizes, where
+which moves by 2.5 step sizes at the late gradient. AdaMax's longest move is (1 - β₁)/(1 - β₁/β₂) = 1.0099 step sizes, where
 gradients fade: the paper's bound is the right one for β₂ = 1.
 """
 
