@@ -29,6 +29,7 @@ TABLES: Mapping[str, str] = {
     "UNITLESS": "name -> makes a step size that the unit of the loss does not change (tests/laws/test_stepsize.py)",
     "LENGTHS": "name -> makes a step size that the unit of length does not change",
     "GEOMETRIES": "name -> a geometry (tests/laws/test_geometry.py)",
+    "SOLVERS": "name -> Row of tests/solve/table.py: a solver and a problem for it (tests/solve/test_contract.py)",
 }
 _MAPPINGS = tuple(name for name, text in TABLES.items() if "->" in text)
 

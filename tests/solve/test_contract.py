@@ -12,8 +12,13 @@ import torch
 from torch import Tensor
 
 from steepest import solve as S
+from tests.collect import named
+from tests.solve import table
 from tests.solve.laws import LAWS
-from tests.solve.table import TABLE, Row, adam
+from tests.solve.table import Row, adam
+
+#: of the solvers that have no file in tests/papers, and of those that have
+TABLE: dict[str, Row] = {**table.TABLE, **named("SOLVERS")}
 
 
 @pytest.mark.parametrize("name", TABLE)
