@@ -77,8 +77,8 @@ class Order(Sampler[int]):
         """The indices of a whole epoch, over all processes."""
         return torch.arange(self.n)
 
-    def generator(self, epoch: int) -> torch.Generator:
-        """That of an epoch."""
+    def random_for(self, epoch: int) -> torch.Generator:
+        """The stream of an epoch (`generator` would be taken for one by Accelerate, and synchronized)."""
         return torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
 
     def set_epoch(self, epoch: int) -> None:
@@ -170,4 +170,4 @@ class Shuffled(Order):
 
     def order(self, epoch: int) -> Tensor:
         """A random permutation."""
-        return torch.randperm(self.n, generator=self.generator(epoch))
+        return torch.randperm(self.n, generator=self.random_for(epoch))

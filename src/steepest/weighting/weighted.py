@@ -60,7 +60,7 @@ class Weighted(Order):
         """n draws."""
         weights = self.weights_of(epoch)
         ends = weights.cumsum(0)
-        draws = torch.rand(self.n, generator=self.generator(epoch), dtype=torch.float64) * ends[-1]
+        draws = torch.rand(self.n, generator=self.random_for(epoch), dtype=torch.float64) * ends[-1]
         return torch.searchsorted(ends, draws, right=True).clamp_(max=int(weights.nonzero()[-1]))
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Temperature(Order):
             return torch.arange(0)
         each = scalarization(self.sizes, self.tau_of(epoch))[self.domains.long()]
         ends = each.cumsum(0)
-        draws = torch.rand(self.n, generator=self.generator(epoch), dtype=torch.float64) * ends[-1]
+        draws = torch.rand(self.n, generator=self.random_for(epoch), dtype=torch.float64) * ends[-1]
         return torch.searchsorted(ends, draws, right=True).clamp_(max=self.n - 1)
 
 
