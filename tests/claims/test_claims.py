@@ -13,12 +13,23 @@ import pytest
 
 import steepest
 from steepest import claims
+from steepest.applications import generative, online, rl
 from steepest.claims.lab.base import RELATIONS, decide, fails
 from steepest.claims.lab.index import INDEX
 from steepest.claims.lab.pictures import draw
 from steepest.claims.lab.report import papers
 
 ROOM = Path(claims.__file__).parent
+ROOMS = (
+    steepest.solve,
+    steepest.landscape,
+    steepest.oracle,
+    steepest.losses,
+    steepest.weighting,
+    generative,
+    online,
+    rl,
+)
 NAMES = list(claims.CLAIMS)
 RECORD = claims.recorded()
 
@@ -40,7 +51,7 @@ def test_card(name: str) -> None:
     claim = claims.CLAIMS[name]
     assert claim.source.key in papers(), "the paper is missing in references.bib"
     assert claim.methods
-    known = set(steepest.methods) | set(steepest.solve.__all__) | set(steepest.landscape.__all__)
+    known = set(steepest.methods).union(*(room.__all__ for room in ROOMS))
     assert set(claim.methods) <= known, "a method that is not in the library"
     assert claim.bounds
     assert {b.relation for b in claim.bounds} <= set(RELATIONS)
@@ -98,7 +109,10 @@ def test_every_claim_file_is_in_the_index() -> None:
 
 def test_claims_know_what_a_user_knows() -> None:
     """No file of this room imports from the inside of the library; rooms that are public as rooms are the face, too."""
-    inside = re.compile(r"^\s*(?:from|import) steepest\.(?!claims|(?:landscape|nn|schedule|solve) )", re.MULTILINE)
+    inside = re.compile(
+        r"^\s*(?:from|import) steepest\.(?!claims|(?:landscape|losses|nn|schedule|solve|weighting|applications[.]\w+) )",
+        re.MULTILINE,
+    )
     assert [f.name for f in ROOM.rglob("*.py") if inside.search(f.read_text(encoding="utf-8"))] == []
 
 

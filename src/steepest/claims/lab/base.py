@@ -141,7 +141,7 @@ class Claim:
         name: how the command line calls it.
         sentence: the paper's claim in our own words.
         source: where it stands.
-        methods: names in ``steepest.methods``, ``steepest.solve`` or ``steepest.landscape`` that it is evidence for.
+        methods: names in ``steepest.methods``, or in a room that is public, that it is evidence for.
         bounds: the inequality; all of them must pass.
         experiment: ``experiment(fast, control)`` measures.
         control: what the control takes away, in words.

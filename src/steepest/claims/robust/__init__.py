@@ -1,0 +1,1 @@
+"""Claims about wrong labels, unequal domains and swapped preferences."""
