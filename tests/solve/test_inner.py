@@ -23,11 +23,14 @@ SETS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Ca
     "l2": (lambda x: inner.l2_ball(x, 2.0), lambda g: inner.lmo_l2(g, 2.0), lambda z: float(z.norm()) - 2),
     "nuclear": (lambda x: inner.nuclear_ball(x, 2.0), lambda g: inner.lmo_nuclear(g, 2.0),
                 lambda z: float(torch.linalg.svdvals(z).sum()) - 2),
+    "spectrahedron": (lambda x: inner.spectrahedron(x, 2.0), lambda g: inner.lmo_spectrahedron(g, 2.0),
+                      lambda z: max(float(-torch.linalg.eigvalsh(z).min()), abs(float(z.trace()) - 2),
+                                    float((z - z.T).abs().max()))),
 }  # fmt: skip
 
 
 def point(name: str, seed: int, scale: float = 3.0) -> Tensor:
-    shape = (4, 3) if name == "nuclear" else (7,)
+    shape = {"nuclear": (4, 3), "spectrahedron": (4, 4)}.get(name, (7,))
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
 
 
@@ -46,6 +49,89 @@ def test_projection_and_linear_oracle_belong_together(name: str, seed: int) -> N
     g = point(name, seed + 50)
     others = [project(point(name, k, 100.0)) for k in range(100, 140)]
     assert all(float((g * lmo(g)).sum()) <= float((g * other).sum()) + 1e-12 for other in others)
+
+
+def test_the_cone_of_psd_matrices_by_moreau() -> None:
+    """X = P + N with P ⪰ 0, N ⪯ 0 and ⟨P, N⟩ = 0 exactly if P is the projection."""
+    X = torch.randn(5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    P = inner.psd(X)
+    N = (X + X.T) / 2 - P
+    assert float(torch.linalg.eigvalsh(P).min()) > -1e-12
+    assert float(torch.linalg.eigvalsh(N).max()) < 1e-12
+    assert abs(float((P * N).sum())) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plans_as_a_quadratic_program(seed: int) -> None:
+    """scipy's SLSQP, on 3 by 4."""
+    random = np.random.default_rng(seed)
+    X, a, b = random.normal(size=(3, 4)), random.uniform(0.1, 1, 3), random.uniform(0.1, 1, 4)
+    b *= a.sum() / b.sum()
+    sums = [
+        {"type": "eq", "fun": lambda p: p.reshape(3, 4).sum(1) - a},
+        {"type": "eq", "fun": lambda p: p.reshape(3, 4).sum(0)[1:] - b[1:]},
+    ]
+    known = optimize.minimize(lambda p: ((p - X.reshape(-1)) ** 2).sum(), np.outer(a, b).reshape(-1) / a.sum(), method="SLSQP",
+                              bounds=[(0, None)] * 12, constraints=sums, options={"ftol": 1e-15, "maxiter": 500})  # fmt: skip
+    found = inner.transport(torch.tensor(X), torch.tensor(a), torch.tensor(b))
+    assert np.allclose(found.numpy(), known.x.reshape(3, 4), atol=1e-6)
+    assert np.allclose(found.sum(1), a, atol=1e-13)
+    assert np.allclose(found.sum(0), b, atol=1e-13)
+    with pytest.raises(ValueError, match="no plan has both"):
+        inner.transport(torch.tensor(X), torch.tensor(a), torch.tensor(b) * 2)
+    with pytest.raises(ValueError, match="positive sum for each"):
+        inner.transport(torch.tensor(X), torch.tensor(b), torch.tensor(a))
+
+
+def test_orthonormal_columns_by_brute_force() -> None:
+    """Nobody among many is nearer, or has a smaller product; for one column it is x/‖x‖."""
+    random = torch.Generator().manual_seed(0)
+    X, G = torch.randn(2, 5, 3, generator=random, dtype=torch.float64)
+    Q, s = inner.stiefel(X), inner.lmo_stiefel(G)
+    others = [torch.linalg.qr(torch.randn(5, 3, generator=random, dtype=torch.float64))[0] for _ in range(500)]
+    others += [torch.linalg.qr(Q + 0.1 * other)[0] for other in others] + [
+        torch.linalg.qr(s + 0.1 * other)[0] for other in others
+    ]
+    assert torch.allclose(Q.T @ Q, torch.eye(3, dtype=torch.float64))
+    for flips in (torch.tensor([i, j, k], dtype=torch.float64) for i in (1, -1) for j in (1, -1) for k in (1, -1)):
+        assert all((X - Q).norm() <= (X - other * flips).norm() + 1e-12 for other in others)
+        assert all((G * s).sum() <= (G * other * flips).sum() + 1e-12 for other in others)
+    x = torch.tensor([[3.0], [4.0]])
+    assert torch.allclose(inner.stiefel(x), x / 5)
+    with pytest.raises(ValueError, match="no more columns than rows"):
+        inner.stiefel(x.T)
+
+
+def test_sets_are_their_functions() -> None:
+    """Each has both oracles or says why not, knows its distance, and serves ``Constrained``."""
+    from steepest import solve as S
+    from steepest.solve import sets
+
+    X = torch.randn(4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    half = torch.full((4,), 0.5, dtype=torch.float64)
+    every: list[sets.Set] = [
+        sets.Box(-1.0, 0.5), sets.Simplex(2.0), sets.L1Ball(2.0), sets.L2Ball(0.5), sets.NuclearBall(),
+        sets.Spectrahedron(3.0), sets.PSDCone(), sets.Stiefel(), sets.TransportPolytope(half, half),
+    ]  # fmt: skip
+    for one in every:
+        P = one.project(X)
+        assert one.distance(P) < 1e-10
+        assert one.distance(X) == pytest.approx(float((X - P).norm()))
+        if isinstance(one, (sets.PSDCone, sets.TransportPolytope)):
+            with pytest.raises(TypeError, match="has no linear oracle"):
+                one.lmo(X)
+        else:
+            assert one.distance(one.lmo(X)) < 1e-10
+        result = S.solve(
+            S.Constrained(lambda Y: (Y - X).square().sum() / 2, P, over=one), S.ProximalGradient(lr=0.5), max_steps=200
+        )
+        assert torch.allclose(result.x, P, atol=1e-8)
+    with pytest.raises(ValueError, match="Box is empty"):
+        sets.Box(1.0, 0.0)
+    with pytest.raises(ValueError, match="radius must be positive"):
+        sets.L1Ball(-1.0)
+    with pytest.raises(TypeError, match="set of one tensor"):
+        S.Constrained(torch.sum, X, over=sets.L2Ball(), project=inner.l2_ball)
 
 
 def test_inside_is_left_alone() -> None:

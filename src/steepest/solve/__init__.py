@@ -4,7 +4,7 @@ A problem says what may be evaluated and counts it, a solver is a frozen datacla
 other.
 """
 
-from steepest.solve import inner
+from steepest.solve import inner, sets
 from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
@@ -94,5 +94,6 @@ __all__ = [
     "model_step",
     "normalized_lr_gd",
     "seeded",
+    "sets",
     "solve",
 ]

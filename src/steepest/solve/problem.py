@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from steepest.solve.sets import Set
+
 Tree = Any  # a tensor, or tuples, lists and dicts of tensors
 
 
@@ -289,16 +291,23 @@ class Constrained(Differentiable):
         x0: where to begin; should lie in the set.
         project: the nearest point of the set, in the form of x.
         lmo: ``lmo(g)`` returns argmin over s in the set of ⟨g, s⟩.
+        over: a set of :mod:`steepest.solve.sets`, which has both, for x that is one tensor.
 
     Raises:
-        TypeError: neither ``project`` nor ``lmo``, or, later, a solver needs the one that is missing.
+        TypeError: no set or two, or, later, a solver needs the one that is missing.
     """
 
     def __init__(self, f: Callable[[Tree], Tensor], x0: Tree, *, project: Callable[[Tree], Tree] | None = None,
-                 lmo: Callable[[Tree], Tree] | None = None) -> None:  # fmt: skip
+                 lmo: Callable[[Tree], Tree] | None = None, over: Set | None = None) -> None:  # fmt: skip
         super().__init__(f, x0)
+        if over is not None:
+            if project is not None or lmo is not None or not isinstance(x0, Tensor):
+                raise TypeError(
+                    f"over={type(over).__name__}(...) is a set of one tensor, in the place of project= and lmo="
+                )
+            project, lmo = over.project, over.lmo
         if project is None and lmo is None:
-            raise TypeError("Constrained needs project=, lmo= or both: the set is known through them")
+            raise TypeError("Constrained needs project=, lmo= or both, or over=: the set is known through them")
         self._project, self._lmo = project, lmo
 
     def prox(self, x: Tensor, step: float) -> Tensor:

@@ -41,6 +41,19 @@ def lmo_nuclear(G: Tensor, radius: float = 1.0) -> Tensor:
     return -radius * torch.outer(U[:, 0], Vt[0])
 
 
+def lmo_spectrahedron(G: Tensor, trace: float = 1.0) -> Tensor:
+    """Trace · v vᵀ, with v the eigenvector of (G + Gᵀ)/2 with the least eigenvalue."""
+    v = torch.linalg.eigh((G + G.T) / 2)[1][:, 0]
+    return trace * torch.outer(v, v)
+
+
+def lmo_stiefel(G: Tensor) -> Tensor:
+    """-UVᵀ of the thin singular value decomposition, over the matrices with orthonormal columns."""
+    U, _, Vt = torch.linalg.svd(G, full_matrices=False)
+    s: Tensor = -U @ Vt
+    return s
+
+
 def _one(g: Tensor, i: int, value: float) -> Tensor:
     s = torch.zeros_like(g).reshape(-1)
     s[i] = value

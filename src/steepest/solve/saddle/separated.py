@@ -19,12 +19,14 @@ from steepest.solve.solver import Solver, generator, seeded
 
 @dataclass
 class SeparatedState:
-    """Point x_t, the start x₁, the last value g_{t-1}, the sum of values, per player the sums of squares that rates are made of
+    """Point x_t, the start x₁, x̄_{t-1} which was played (regret is of these), the value g_{t-1} there, the sum of values, per
+    player the sums of squares that rates are made of
     (and what is to be added to them in the next step), steps, and a generator's state.
     """
 
     x: Tensor
     start: Tensor
+    played: Tensor
     g: Tensor
     sum: Tensor
     squares: Tensor
@@ -46,7 +48,7 @@ class Separated(Solver[VariationalInequality, SeparatedState]):
             raise TypeError(f"{type(self).__name__} is for problems without a set: leave out project=")
         x, none = problem.start, torch.zeros_like(problem.start)
         zero = torch.zeros(len(problem.players), dtype=x.dtype, device=x.device)
-        return SeparatedState(x, x, none, none, zero, zero, torch.zeros(2, len(zero)).to(zero), 0, seeded(self.seed))
+        return SeparatedState(x, x, x, none, none, zero, zero, torch.zeros(2, len(zero)).to(zero), 0, seeded(self.seed))
 
     def rates(self, problem: VariationalInequality, state: SeparatedState, t: int) -> tuple[Tensor, Tensor]:
         """γ_t and η_t for each element, or as one number."""
@@ -60,12 +62,13 @@ class Separated(Solver[VariationalInequality, SeparatedState]):
         """Look ahead by γ_t, evaluate, move by η_{t+1}."""
         t, random = state.t + 1, generator(state.random)
         gamma, _ = self.rates(problem, state, t)
-        g = evaluate(problem, state.x - gamma * state.g, self.batch, random)
+        played = state.x - gamma * state.g
+        g = evaluate(problem, played, self.batch, random)
         parts = problem.players.values()
         # at step t rates know the sums up to t - 2: what step t - 1 left is added now, for t + 1
         squares, moves = state.squares + state.pending[0], state.moves + state.pending[1]
         later = SeparatedState(
-            state.x, state.start, g, state.sum + g, squares, moves, state.pending, t, random.get_state()
+            state.x, state.start, played, g, state.sum + g, squares, moves, state.pending, t, random.get_state()
         )
         later.x = self.move(state, g, self.rates(problem, later, t + 1)[1], later.sum)
         step = later.x - state.x
