@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +201,10 @@ def network(dtype: torch.dtype, form: Form = FLAT, f: Any = None) -> S.Problem:
     )
 
 
+def black_box(dtype: torch.dtype, form: Form = FLAT, f: Callable[[Tensor], Tensor] | None = None) -> S.Problem:
+    return S.BlackBox(lambda x: math.nan if f else float((form.flat(x) - 1).square().sum()), form.wrap(x0(dtype)))
+
+
 TABLE: dict[str, Row] = {
     "GradientDescent": _row(S.GradientDescent, smooth, {"residual": 1e-5}),
     "GradientDescent, fixed": _row(lambda: S.GradientDescent(lr=0.5), smooth, {"residual": 1e-3}),
@@ -243,6 +248,7 @@ TABLE: dict[str, Row] = {
     "SubspaceSearch": _row(S.SubspaceSearch, network, {"loss": 0.02}, trees=False),
     "SubspaceSearch, layers": _row(lambda: S.SubspaceSearch("l-bfgs", "layerwise", refresh=7), network, {"loss": 0.02},
                                    trees=False),
+    "RankDescent": _row(lambda: S.RankDescent(lr=0.2, mu=0.05, m=8, k=4), black_box, {"best": 0.1}),
     "ModelBased": _row(lambda: S.ModelBased(beta=2.0), samples, {"loss": 1e-6}),
     "ModelBased, point": _row(lambda: S.ModelBased(beta=2.0, model="prox-point"), samples, {"loss": 1e-6}),
     "LogisticGD": _row(lambda: S.LogisticGD(3.0), margins, {"wrong": 0}, trees=False,

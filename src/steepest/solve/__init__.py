@@ -5,6 +5,7 @@ other.
 """
 
 from steepest.solve import inner, sets
+from steepest.solve.black_box import AskTell, BlackBox, RankDescent
 from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
@@ -46,7 +47,9 @@ __all__ = [
     "SSO",
     "SVRG",
     "AdaOptDAPlus",
+    "AskTell",
     "BatchPerceptron",
+    "BlackBox",
     "CompetitiveGradient",
     "Composite",
     "Constrained",
@@ -72,6 +75,7 @@ __all__ = [
     "Problem",
     "ProximalGradient",
     "ProximalPoint",
+    "RankDescent",
     "Result",
     "Saddle",
     "SingleCall",

@@ -35,9 +35,9 @@ class Solver(Generic[P, S]):
         super().__init_subclass__()
         for base in getattr(cls, "__orig_bases__", ()):
             if isinstance(origin := get_origin(base), type) and issubclass(origin, Solver):
-                problem, *state = get_args(base)  # a base in between may have fixed the state
-                cls.problem_type = problem if isinstance(problem, type) else cls.problem_type
-                cls.state_type = state[0] if state else cls.state_type
+                for given in get_args(base):  # a base in between may have fixed one of them
+                    if isinstance(given, type):
+                        setattr(cls, "problem_type" if issubclass(given, Problem) else "state_type", given)
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]  # every solver is a dataclass
