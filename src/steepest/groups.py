@@ -6,7 +6,7 @@ in exactly one group, one that two modules share too, so the groups go to any op
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from steepest.core.part import check_number
 
-__all__ = ["layer_decay", "no_decay"]
+__all__ = ["layer_decay", "no_decay", "players"]
 
 Groups = list[dict[str, Any]]
 
@@ -129,6 +129,48 @@ def layer_decay(
         groups.setdefault((k, id(p) in off), []).append(p)
     return [{"params": found, "lr": lr * decay ** (len(layers) + 1 - k), "weight_decay": 0.0 if bare else weight_decay,
              "layer": k} for (k, bare), found in sorted(groups.items(), key=lambda item: item[0])]  # fmt: skip
+
+
+def players(minimize: Mapping[str, nn.Module | Iterable[Tensor]],
+            maximize: Mapping[str, nn.Module | Iterable[Tensor]]) -> Groups:  # fmt: skip
+    """A group for each player of a game, by name; those who maximize the common payoff have ``maximize=True``.
+
+    For the points of games (``point.ExtraGradient`` and others), whose closure returns the payoff; what the same players are
+    to a solver, :class:`steepest.solve.Saddle` says.
+
+    Args:
+        minimize: name -> the player's module, or its parameters.
+        maximize: name -> the same.
+
+    Returns:
+        Groups ``{"params": ..., "player": name, "maximize": ...}``, in the order given; add ``lr`` and other numbers to them.
+
+    Raises:
+        TypeError: a player is no module and no parameters.
+        ValueError: one name, or one parameter, for two players; a player without parameters.
+
+    Example:
+        >>> import steepest
+        >>> generator, critic = nn.Linear(2, 2), nn.Linear(2, 1)
+        >>> opt = steepest.ExtraAdam(players({"generator": generator}, {"critic": critic}), lr=1e-3)
+        >>> [(group["player"], group["maximize"]) for group in opt.param_groups]
+        [('generator', False), ('critic', True)]
+    """
+    if both := sorted(set(minimize) & set(maximize)):
+        raise ValueError(f"{both[0]!r} both minimizes and maximizes: give each player one side")
+    groups: Groups = []
+    owner: dict[int, str] = {}
+    for name, part, up in [*((*one, False) for one in minimize.items()), *((*one, True) for one in maximize.items())]:
+        found = [*(part.parameters() if isinstance(part, nn.Module) else part)]
+        if not all(isinstance(p, Tensor) for p in found):
+            raise TypeError(f"player {name!r} must be a module or its parameters, got {type(found[0]).__name__} in it")
+        if not found:
+            raise ValueError(f"player {name!r} has no parameters")
+        for p in found:
+            if owner.setdefault(id(p), name) != name:
+                raise ValueError(f"{owner[id(p)]!r} and {name!r} share a parameter of shape {tuple(p.shape)}")
+        groups.append({"params": found, "player": name, "maximize": up})
+    return groups
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

@@ -141,6 +141,26 @@ def test_groups_say_what_they_cannot() -> None:
             call()
 
 
+def test_players_have_sides() -> None:
+    """Extragradient on xy, from named players, goes to the equilibrium; as groups by hand do."""
+    x, y = (nn.Parameter(torch.ones(2, dtype=torch.float64)) for _ in range(2))
+    opt = steepest.ExtraSGD(groups.players({"x": [x]}, {"y": [y]}), lr=0.5)
+    for _ in range(100):
+        opt.step(lambda: x @ y)
+    assert float((x.norm() + y.norm()).detach()) < 1e-3
+    assert [group["player"] for group in opt.state_dict()["param_groups"]] == ["x", "y"]
+    a, b = nn.Linear(2, 2), nn.Linear(2, 1)
+    b.weight = nn.Parameter(torch.zeros(1, 2))
+    for call, kind, words in (
+        (lambda: groups.players({"a": a}, {"a": b}), ValueError, "both minimizes and maximizes"),
+        (lambda: groups.players({"a": a}, {"b": a}), ValueError, "'a' and 'b' share a parameter of shape"),
+        (lambda: groups.players({"a": nn.ReLU()}, {"b": a}), ValueError, "'a' has no parameters"),
+        (lambda: groups.players({"a": [3.0]}, {"b": a}), TypeError, "got float"),  # type: ignore[list-item]
+    ):
+        with pytest.raises(kind, match=words):
+            call()
+
+
 # ---- methods by their names --------------------------------------------------------------------------------------------
 
 
