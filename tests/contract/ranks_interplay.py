@@ -131,6 +131,26 @@ def exploding(name: str, kind: str, rank: int | None) -> list[Tensor]:
     return whole(model)
 
 
+#: parts that work on whole tensors under step sizes that measure or search, which need their sums
+MEASURED: dict[str, Callable[[], dict[str, Any]]] = {
+    "DoG": lambda: {"direction": steepest.direction.NovoGrad(), "step_size": steepest.stepsize.DoG(reps_rel=0.1)},
+    "DoG on simplices": lambda: {
+        "geometry": steepest.geometry.Simplex(),
+        "step_size": steepest.stepsize.DoG(reps_rel=0.1),
+    },
+    "SLS": lambda: {"direction": steepest.direction.NovoGrad(beta1=0.0), "step_size": steepest.stepsize.SLS()},
+}
+
+
+def measured(name: str, kind: str, rank: int | None) -> list[Tensor]:
+    """Whole-tensor parts and a step size that is the same on all processes, and the one of one process."""
+    model = Uneven() if rank is None else KINDS[kind](Uneven())
+    opt = steepest.Optimizer(model.parameters(), **MEASURED[name]())
+    for t in range(STEPS):
+        opt.step(partial(shared, model, t) if rank is None else partial(error, model, t, SHARES[rank]))
+    return whole(model)
+
+
 Task = Callable[[int | None], list[Tensor]]
 
 
@@ -138,6 +158,7 @@ def _tasks() -> dict[str, Task]:
     rows: dict[str, tuple[Callable[..., list[Tensor]], tuple[str, ...]]] = {
         "unfair": (unfair, STEPPING), "scaled": (scaled, ASKING), "scaled-again": (partial(scaled, call=2), ("SAM",)),
         "windows": (windows, ASKING), "exploding": (exploding, ASKING),
+        "measured": (measured, tuple(MEASURED)),
     }  # fmt: skip
     return {f"{mode}-{kind}-{name}": partial(run, name, kind) for mode, (run, names) in rows.items() for kind in KINDS
             for name in names}  # fmt: skip

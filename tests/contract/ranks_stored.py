@@ -38,14 +38,15 @@ Task = Callable[[int], list[Tensor]]
 SAVED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "AdamW": ("AdamW", "float32", {}), "AdamW-bfloat16": ("AdamW", "bfloat16", {}), "AdamW-int8": ("AdamW", "int8", {}),
     "GaLore-int8": ("GaLore", "int8", {"rank": 2, "every": 100}), "CompressedSGD": ("CompressedSGD", "float32", {}),
-    "Auto-int8": ("Auto", "int8", {}),
+    "Auto-int8": ("Auto", "int8", {}), "Adafactor": ("Adafactor", "float32", {}),
+    "SM3-bfloat16": ("SM3", "bfloat16", {}), "NovoGrad-int8": ("NovoGrad", "int8", {}),
 }  # fmt: skip
 #: methods without sums over a tensor: the same gradients leave the same bits
 EXACT = ("AdamW", "Lion", "NAdam", "AdaBelief")
 #: torch hands out no list whose length differs from a fresh one's, as Auto's norms of past gradients
 GATHERED = tuple(name for name in SAVED if name != "Auto-int8")
 #: methods that work on whole tensors
-HELD = ("GaLore", "CompressedSGD")
+HELD = ("GaLore", "CompressedSGD", "Adafactor", "NovoGrad")
 LIFTS = ("native", "eager")
 #: the mean over two processes is taken in another order
 ROUNDING = 2e-5

@@ -229,3 +229,8 @@ def gap(ours: Sequence[Vector], paper: Sequence[Vector]) -> float:
         here = float(np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(b)))))
         worst = max(worst, here if math.isfinite(here) else math.inf)
     return worst
+
+
+#: tensors of no, one, two and three dimensions
+SHAPES = Quadratic(range(1, 14), [0.7], [[0.1, 0.9], [-0.2, 0.3]], [[[0.4, 1.0], [0.2, -1.0], [3.0, 0.1]]],
+                   np.array(0.1), np.array(2.0))  # fmt: skip

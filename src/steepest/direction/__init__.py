@@ -2,6 +2,7 @@
 
 from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief
+from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adamax import AdaMax
@@ -12,20 +13,25 @@ from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
+from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
+from steepest.direction.sm3 import SM3, Averaged
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
 
 __all__ = [
+    "SM3",
     "AMSGrad",
     "AdaBelief",
     "AdaGrad",
     "AdaGradSQR",
     "AdaMax",
+    "Adafactor",
     "Adam",
     "AdamSQR",
     "Adopt",
     "Around",
+    "Averaged",
     "BoxScaled",
     "Cautious",
     "Coupled",
@@ -39,6 +45,7 @@ __all__ = [
     "Momentum",
     "Muon",
     "NAdam",
+    "NovoGrad",
     "Sign",
     "WeightedMomentum",
 ]

@@ -23,7 +23,7 @@ from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, Loo
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.matrix import Muon
-from steepest.optim.memory import FRUGAL, CompressedSGD, GaLore
+from steepest.optim.memory import FRUGAL, SM3, Adafactor, CompressedSGD, GaLore, NovoGrad
 from steepest.optim.registry import Method, create, methods
 from steepest.optim.stepsize import (
     SLS,
@@ -60,6 +60,7 @@ __all__ = [
     "SAM",
     "SGD",
     "SLS",
+    "SM3",
     "SMB",
     "SPS",
     "ADoG",
@@ -69,6 +70,7 @@ __all__ = [
     "AdaGradNorm",
     "AdaGradSQR",
     "AdaMax",
+    "Adafactor",
     "Adam",
     "AdamSQR",
     "AdamW",
@@ -94,6 +96,7 @@ __all__ = [
     "Method",
     "Muon",
     "NAdam",
+    "NovoGrad",
     "OptimisticAdam",
     "OptimisticSGD",
     "Pair",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from steepest.optim.memory.factored import SM3, Adafactor, NovoGrad
 from steepest.optim.memory.feedback import CompressedSGD
 from steepest.optim.memory.frugal import FRUGAL
 from steepest.optim.memory.galore import GaLore
 
 __all__ = [
     "FRUGAL",
+    "SM3",
+    "Adafactor",
     "CompressedSGD",
     "GaLore",
+    "NovoGrad",
 ]
