@@ -133,6 +133,7 @@ def exploding(name: str, kind: str, rank: int | None) -> list[Tensor]:
 
 #: parts that work on whole tensors under step sizes that measure or search, which need their sums
 MEASURED: dict[str, Callable[[], dict[str, Any]]] = {
+    "CAdam": lambda: {"direction": steepest.direction.Cautious(steepest.direction.Adam()), "lr": 0.1, "lift": "eager"},
     "DoG": lambda: {"direction": steepest.direction.NovoGrad(), "step_size": steepest.stepsize.DoG(reps_rel=0.1)},
     "DoG on simplices": lambda: {
         "geometry": steepest.geometry.Simplex(),

@@ -318,7 +318,7 @@ class Optimizer(Assembly):
         if bucket.ds is not None:
             live["d"] = bucket.ds
         kernel = self._kernel(mode, live, group["maximize"], values)
-        if bucket.fixed.sharded and kernel.spec.whole:
+        if bucket.fixed.sharded and kernel.whole:
             found = on_whole(self, mode, bucket, live, values)
         else:
             found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)

@@ -110,7 +110,8 @@ class Spec:
 class Kernel(Protocol):
     """A rule that can be run over a table."""
 
-    spec: Spec
+    #: whether it must see whole tensors, since it takes sums over them that it cannot add up over their shards
+    whole: bool
 
     def run(
         self, table: Table, live: dict[str, list[Tensor]], h: dict[str, float], seed: int, reduce: Reduce | None
@@ -121,8 +122,9 @@ class Kernel(Protocol):
 class Printed:
     """The printed loop over a table."""
 
+    whole = False
+
     def __init__(self, spec: Spec, program: Program) -> None:
-        self.spec = spec
         used = {*program.reads, *program.stores}
         self.live = [n for n in ("x", "g", "d") if n in spec.live]
         self.keys: list[str] = []

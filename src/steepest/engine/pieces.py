@@ -145,6 +145,8 @@ Job = tuple[list[Tensor], Tensor, Tensor, slice, list[list[float]]]  # tensors, 
 class Pieces:
     """A program run piece by piece."""
 
+    whole = False
+
     def __init__(self, spec: Spec, program: Program, plain: Program) -> None:
         self.spec, self.stopped = spec, program.sums.get(STOPPED)
         # gradients are looked at first; only where one may overflow does the guarded program run

@@ -33,6 +33,8 @@ class Stacked:
     With ``compiled`` it goes through ``torch.compile``.
     """
 
+    whole = True
+
     def __init__(self, spec: Spec, program: None = None, compiled: bool = False) -> None:
         self.spec, self.compiled = spec, compiled
         self.apply = torch.compile(own_code(self._apply), dynamic=True) if compiled else self._apply

@@ -15,10 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: applied to every per-tensor sum taken eagerly: the sharded driver adds up the shards here
-reduce_hook: Callable[[Tensor], Tensor] | None = None
-
-
 #: set while a rule sees tensors of equal shape as one, b x shape: each of them then has a total of its own
 stacked = False
 
@@ -26,7 +22,8 @@ stacked = False
 def total(t: Tensor) -> Tensor:
     """The sum of t over the whole tensor (all its shards), as a 0-dim tensor: the one reduction rules may use.
 
-    In a stack b x shape it is the sum over each of the b tensors, b x 1 x ... x 1.
+    The printed loop adds up shards; lifts that cannot are given whole tensors.  In a stack b x shape it is the sum over each
+    of the b tensors, b x 1 x ... x 1.
     """
     if not isinstance(t, Tensor):  # being written down
         return t.sum()
@@ -34,8 +31,7 @@ def total(t: Tensor) -> Tensor:
         sums = t.flatten(1).sum(1, dtype=torch.float64) if t.dim() > 1 else t.double()
         sums = sums.view(-1, *[1] * (t.dim() - 1))  # as wide as a step is computed: what has dimensions would widen it
         return sums.to(t.dtype) if t.is_floating_point() else sums.float()
-    s = t.sum(dtype=torch.float64)  # as the printed loop does; a 0-dim float64 leaves float32 vectors what they are
-    return s if reduce_hook is None else reduce_hook(s)
+    return t.sum(dtype=torch.float64)  # as the printed loop does; a 0-dim float64 leaves float32 vectors what they are
 
 
 #: the least numbers that are rounded to infinity when x is stored: halfway between the largest and the next power of two
