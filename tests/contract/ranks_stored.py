@@ -132,9 +132,8 @@ def numbers(opt: steepest.Optimizer) -> list[Tensor]:
                 kind = "q8s" if opt._state_specs[key].signed else "q8u"
                 stored = value.flatten(), entry[key + codecs.SCALE]
                 value = codecs.decode(kind, stored, torch.float32).view(value.shape)
-            if (
-                isinstance(p, DTensor) and key in opt.specs(p) and room(opt, p, key) is None
-            ):  # others are the same on all
+            own = key == "P" or (key in opt.specs(p) and room(opt, p, key) is not None)  # the same on all
+            if isinstance(p, DTensor) and not own:
                 value = DTensor.from_local(value, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())
                 value = value.full_tensor()
             found.append(value.double())
