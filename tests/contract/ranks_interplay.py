@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import steepest
+from steepest.core.norms import norm
 from tests.contract.case import CASES
 from tests.contract.ranks import STEPS, Uneven, batch, sharded, whole
 
@@ -131,9 +132,18 @@ def exploding(name: str, kind: str, rank: int | None) -> list[Tensor]:
     return whole(model)
 
 
+class Cubic(steepest.direction.Direction):
+    """The gradient over its 3-norm."""
+
+    def __call__(self, g: Tensor, x: Tensor, s: Any, h: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        return g / norm(g, 3.0), {}
+
+
 #: parts that work on whole tensors under step sizes that measure or search, which need their sums
 MEASURED: dict[str, Callable[[], dict[str, Any]]] = {
     "CAdam": lambda: {"direction": steepest.direction.Cautious(steepest.direction.Adam()), "lr": 0.1, "lift": "eager"},
+    "norm": lambda: {"direction": Cubic(), "lr": 0.1},
+    "eager norm": lambda: {"direction": Cubic(), "lr": 0.1, "lift": "eager"},
     "DoG": lambda: {"direction": steepest.direction.NovoGrad(), "step_size": steepest.stepsize.DoG(reps_rel=0.1)},
     "DoG on simplices": lambda: {
         "geometry": steepest.geometry.Simplex(),
