@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,25 +24,27 @@ from steepest.engine.trace import STOPPED, StandIn
 from steepest.engine.trace import total as total  # the one reduction that the maps of parts may use
 
 
-def fitting(part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a part's map answers, if its tensors have the gradient's shape or the declared one; others would be broadcast.
+def fitting(
+    part: Part, g: Tensor, d: Tensor, new: dict[str, Tensor], t: SimpleNamespace
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a part's map answers, if d is shaped like g and states like those before the step; others would be broadcast.
 
     Raises:
         ValueError: a direction or a state of another shape.
     """
     for name, value in {"d": d, **new}.items():
-        want, found = ((v._vector,) if isinstance(v, StandIn) else tuple(getattr(v, "shape", ())) for v in (g, value))
-        owner = next((p for p in part.walk() if name in p.state), part)
-        own = name in owner.state and owner.state[name].shape is not None
-        wanted: tuple[Any, ...] | None = want
-        if own and not isinstance(g, StandIn):
-            b = want[: int(tracing.stacked)]
-            wanted = owner.state[name].of(want[len(b) :])
-            wanted = None if wanted is None else b + wanted
-        if wanted != found:
-            shapes = "" if isinstance(g, StandIn) else f" of shape {found} for a gradient of {want}"
-            why = f"it is declared as {wanted}" if own else "a map's direction and state have the gradient's shape"
-            raise ValueError(f"{owner!r} answers {name!r}{shapes}: {why}, unless State(shape=...) says otherwise")
+        like = g if name == "d" else getattr(t, name, None)
+        want, found = ((v._vector,) if isinstance(v, StandIn) else getattr(v, "shape", None) for v in (like, value))
+        if want != found or found is None:
+            owner = next((p for p in part.walk() if name in p.state), part)
+            spec, written = owner.state.get(name), isinstance(g, StandIn)
+            shapes = (
+                "" if written else f" of shape {tuple(getattr(value, 'shape', ()))} for a gradient of {tuple(g.shape)}"
+            )
+            why = "a map's direction and state have the gradient's shape, unless State(shape=...) says otherwise"
+            if spec is not None and spec.shape is not None and not written:
+                why = f"it is declared as {spec.of(tuple(g.shape)[int(tracing.stacked) :])}"
+            raise ValueError(f"{owner!r} answers {name!r}{shapes}: {why}")
     return d, new
 
 
@@ -103,9 +104,9 @@ class Maps:
 
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
-        d, new = (t.d, {}) if self.given else fitting(self.direction, g, *self.direction(g, t.x, t, h))
+        d, new = (t.d, {}) if self.given else fitting(self.direction, g, *self.direction(g, t.x, t, h), t)
         if self.point.bends:
-            d, more = fitting(self.point, g, *self.point.after_direction(d, t.x, t, h))
+            d, more = fitting(self.point, g, *self.point.after_direction(d, t.x, t, h), t)
             new = new | more
         return g, d, new
 
@@ -115,7 +116,7 @@ class Maps:
 
     def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The direction and its new state."""
-        d, new = fitting(self.direction, t.g, *self.direction(-t.g if self.maximize else t.g, t.x, t, h))
+        d, new = fitting(self.direction, t.g, *self.direction(-t.g if self.maximize else t.g, t.x, t, h), t)
         if self.guard:
             new = {n: torch.where(torch.isfinite(v), v, getattr(t, n)) for n, v in new.items()}
         return new | {"d": d}, {}
@@ -133,7 +134,7 @@ class Maps:
         """The point after the move, all new state, and the sums that the step size digests afterwards."""
         g, d, new = self._d(t, h)
         own, sums = self.step_size.advance(g, d, t.x, t, h)
-        fitting(self.step_size, g, d, own)
+        fitting(self.step_size, g, d, own, t)
         outs = {"x": self._moved(d, t, h)} | new | own
         if not self.guard:
             return outs, sums

@@ -120,7 +120,7 @@ def _base(given: list[Any]) -> str | None:
 def _bytes(parts: list[Part], shape: tuple[int, ...] = (1024, 1024)) -> float:
     """What float32 state takes for each element of a parameter of this shape."""
     shapes = (spec.of(shape) for part in parts for spec in part.state.values())
-    return 4.0 * sum(math.prod(own) for own in shapes if own is not None) / math.prod(shape)
+    return round(4.0 * sum(math.prod(own) for own in shapes if own is not None) / math.prod(shape), 3)
 
 
 def _line(opt: Optimizer, base: str, given: Mapping[str, Any]) -> str:
