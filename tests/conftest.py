@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,14 +26,23 @@ PROCESSES = frozenset({"results", "stored", "server"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers, and what they start, share the cores: threads inside them would only wait for each other.
-
-    Workers have the options of the process that starts them, but not its command line.
-    """
-    if not hasattr(config, "workerinput"):
-        config.option.marked = any(str(arg).startswith("-m") for arg in config.invocation_params.args)
+    """Workers, and what they start, share the cores: threads inside them would only wait for each other."""
     if config.getoption("numprocesses", None):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Workers do not see the command line of the process that starts them."""
+    node.workerinput["marked"] = marked(node.config)
+
+
+def marked(config: pytest.Config) -> bool:
+    """Whether a marker expression was given."""
+    given: dict[str, bool] | None = getattr(config, "workerinput", None)
+    if given is not None:
+        return given["marked"]
+    return any(str(arg).startswith("-m") for arg in config.invocation_params.args)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not paper.has(item.nodeid)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
-    if config.option.marked or all("::" in argument for argument in config.args):
+    if marked(config) or all("::" in argument for argument in config.args):
         return
     left_out = ["slow"] if config.getoption("paper") else ["slow", "full"]
     rest = {item for item in items if any(map(item.get_closest_marker, left_out))}
