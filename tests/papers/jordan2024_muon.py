@@ -145,9 +145,9 @@ def test_a_tensor_is_its_first_dimension_by_the_rest(
 ) -> None:
     """A vector's step has a root mean square of 1 (0.2)."""
     g = matrices(1, math.prod(shape), 0).view(shape)
-    (d,) = directions(D.Muon(scale=scale), [g])
+    (d,) = directions(D.Muon(adjust_lr_fn=scale), [g])
     if len(shape) > 1:
-        (want,) = directions(D.Muon(scale=scale), [g.flatten(1)])
+        (want,) = directions(D.Muon(adjust_lr_fn=scale), [g.flatten(1)])
         assert torch.allclose(d.flatten(1), want, rtol=1e-13)
     else:
         assert torch.allclose(d.square().mean().sqrt(), torch.tensor(1.0 if scale == "original" else 0.2).double())
@@ -156,7 +156,7 @@ def test_a_tensor_is_its_first_dimension_by_the_rest(
 def test_matching_adamw_is_a_step_as_long_as_its() -> None:
     """Root mean square 0.2, when all singular values are 1."""
     for shape in SIDES[:3]:
-        d = directions(D.Muon(orthogonal="svd", scale="match_rms_adamw"), [matrices(*shape, 0)])[0]
+        d = directions(D.Muon(orthogonal="svd", adjust_lr_fn="match_rms_adamw"), [matrices(*shape, 0)])[0]
         assert d.square().mean().sqrt() == pytest.approx(0.2)
 
 
@@ -243,5 +243,7 @@ def test_checkpoints(options: dict[str, Any], way: tuple[Any, Any]) -> None:
     end = walk(other, params, range(7, 15))
     assert torch.allclose(end, walk(Muon64(straight, **options), straight, range(15)), rtol=1e-10, atol=1e-11)
     want = torch.optim.Muon(start(), **options).state_dict()["param_groups"][0]
-    assert {k: saved["param_groups"][0][k] for k in want if k != "lr"} == {k: v for k, v in want.items() if k != "lr"}
+    found = saved["param_groups"][0]
+    want["adjust_lr_fn"], found["adjust_lr_fn"] = (g["adjust_lr_fn"] or "original" for g in (want, found))
+    assert {k: found[k] for k in want if k != "lr"} == {k: v for k, v in want.items() if k != "lr"}
     assert all("momentum_buffer" in entry for entry in saved["state"].values())

@@ -26,8 +26,8 @@ class Muon(Direction):
         nesterov: look ahead, default True.
         orthogonal: ``"newton-schulz"`` (paper), iterations of a quintic that leave singular values between 0.68 and 1.21, or
             ``"svd"``, the exact factor, slower.
-        steps: iterations of Newton-Schulz, default 5.
-        scale: r, ``"original"`` for :math:`\sqrt{\max(1, rows/columns)}` (Jordan's code), or ``"match_rms_adamw"`` for
+        ns_steps: iterations of Newton-Schulz, default 5.
+        adjust_lr_fn: r, ``"original"`` for :math:`\sqrt{\max(1, rows/columns)}` (Jordan's code), or ``"match_rms_adamw"`` for
             :math:`0.2 \sqrt{\max(rows, columns)}`, whose steps are as long as AdamW's (Liu et al. 2025).
 
     A convolution's kernel is a matrix of its first dimension by the rest. A vector is a column and a number 1 x 1, whose
@@ -47,8 +47,8 @@ class Muon(Direction):
     eps: float = real("[0, inf)", default=1e-7)
     nesterov: bool = flag(default=True)
     orthogonal: Literal["newton-schulz", "svd"] = word(default="newton-schulz")
-    steps: int = whole("[1, 100)", default=5)
-    scale: Literal["original", "match_rms_adamw"] = word(default="original")
+    ns_steps: int = whole("[1, 100)", default=5)
+    adjust_lr_fn: Literal["original", "match_rms_adamw"] = word(default="original")
     state = {"m": State()}
     pointwise, batched = False, True
     cite = ("jordan2024muon", "liu2025muon")
@@ -65,6 +65,10 @@ class Muon(Direction):
         if g.dim() < 3:
             d = normalized(u, h.eps)
         else:
-            d = polar(u) if self.orthogonal == "svd" else newton_schulz(u, self.steps, h.eps)
-        r = math.sqrt(max(1, rows / columns)) if self.scale == "original" else 0.2 * math.sqrt(max(rows, columns))
+            d = polar(u) if self.orthogonal == "svd" else newton_schulz(u, self.ns_steps, h.eps)
+        r = (
+            math.sqrt(max(1, rows / columns))
+            if self.adjust_lr_fn == "original"
+            else 0.2 * math.sqrt(max(rows, columns))
+        )
         return (d * r).reshape(g.shape), {"m": m}

@@ -26,7 +26,8 @@ class Muon(Optimizer):
         nesterov: default True.
         eps: default 1e-7.
         ns_steps: iterations of Newton-Schulz, default 5.
-        adjust_lr_fn: ``"original"`` (default) or ``"match_rms_adamw"``, with which AdamW's learning rate and decay fit.
+        adjust_lr_fn: ``"original"`` (default; torch's None is the same) or ``"match_rms_adamw"``, with which AdamW's learning
+            rate and decay fit.
         options: see :class:`steepest.Optimizer`.
 
     Every tensor of two dimensions or more is a matrix, and its step is orthogonal; the step of vectors and numbers has a
@@ -45,7 +46,7 @@ class Muon(Optimizer):
         nesterov: bool = True,
         eps: float = 1e-7,
         ns_steps: int = 5,
-        adjust_lr_fn: Literal["original", "match_rms_adamw"] | None = None,
+        adjust_lr_fn: Literal["original", "match_rms_adamw"] = "original",
         **options: Unpack[Decayed],
     ) -> None:
         self.torch_group = {
@@ -54,5 +55,5 @@ class Muon(Optimizer):
             "ns_steps": ns_steps,
             "adjust_lr_fn": adjust_lr_fn,
         }
-        inner = D.Muon(momentum=momentum, eps=eps, nesterov=nesterov, steps=ns_steps, scale=adjust_lr_fn or "original")
+        inner = D.Muon(momentum=momentum, eps=eps, nesterov=nesterov, ns_steps=ns_steps, adjust_lr_fn=adjust_lr_fn)
         super().__init__(params, lr, direction=inner, geometry=Decay(weight_decay=weight_decay), **options)
