@@ -1,0 +1,1 @@
+"""Claims about learning while deciding."""
