@@ -140,6 +140,17 @@ class BAR(steepest.BAR):
         super().__init__(params, pairs=((0, 3),) if len(flat) > 3 else (), **options)
 
 
+class Choosing(steepest.Optimizer):
+    """Lion for matrices, Adam at half the learning rate for the others."""
+
+    def __init__(self, params: Any, lr: float = 0.02, weight_decay: float = 0.1, **options: Any) -> None:
+        lion, adam = steepest.direction.Lion(), steepest.direction.Adam()
+        chosen = steepest.direction.Choose(by="matrix", then=lion, otherwise=adam, lr_ratio=0.5)
+        decay = steepest.geometry.Decay(weight_decay=weight_decay)
+        super().__init__(params, lr, direction=chosen, geometry=decay, **options)
+
+
+CASES["Choose"] = Case("Choose", Choosing, Row({}, shaped="matrices have another direction"))
 CASES["Auto"] = replace(CASES["Auto"], state_bytes=12.0)  # 8 with its own codec
 CASES["BAR"] = replace(CASES["BAR"], make=BAR)
 
@@ -195,6 +206,7 @@ _ROOTS = (
     "Auto",
     "BAR",
     "CAdamW",
+    "Choose",
     "DAdaptAdaGrad",
     "DAdaptAdam",
     "ExtraAdam",

@@ -140,9 +140,9 @@ def _large(case: Case, codec: str, steps: int = 3) -> tuple[nn.Parameter, steepe
 @law(*codecs.CODECS)
 def state_takes_the_bytes_it_promises(case: Case, codec: str) -> None:
     """4, 2 or 1 + 4/256 bytes an element for each state, except for those that are declared exact."""
-    _, opt = _large(case, codec)
+    p, opt = _large(case, codec)
     found = sum(s.numel() * s.element_size() for s in states(opt)) / 1024
-    specs = [spec for part in opt.parts() for spec in part.state.values()]
+    specs = opt.specs(p).values()
     memory = 4.0 * (case.name == "CompressedSGD")  # what was not sent
     assert found == sum(4.0 if spec.exact else BYTES[codec] for spec in specs) + memory
     if codec == "float32" and not opt.defaults.get("momentum"):  # the table counts SGD without it
@@ -177,6 +177,6 @@ def rounding_differs_between_steps_and_tensors(case: Case, codec: str) -> None:
         for t in range(3):
             ask(case, opt, partial(loss, t))
         runs.append(frozen(opt))
-        rounded = [n for part in opt.parts() for n, spec in part.state.items() if not spec.exact]
+        rounded = [n for n, spec in opt.specs(a).items() if not spec.exact]
         assert all(different([opt.state[a][n]], [opt.state[b][n]]) for n in rounded)
     same(*runs)

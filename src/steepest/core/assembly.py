@@ -36,6 +36,7 @@ from steepest.core.part import (
     nearest,
 )
 from steepest.core.rate import Course
+from steepest.core.sides import OWN, Side, sides_of
 from steepest.engine import shard
 from steepest.engine.lift import KIND
 
@@ -50,7 +51,6 @@ RUN = {"capturable": "its steps cannot be captured in CUDA graphs, so leave it o
                                  "a part of the gradient, as in steepest.Adam"}  # fmt: skip
 #: steps in which a 16-bit weight must have moved once
 STILL = 100
-_OWN = ("lr", "betas", "maximize", "t", "params")
 
 
 class Assembly(torch.optim.Optimizer):
@@ -141,28 +141,15 @@ class Assembly(torch.optim.Optimizer):
             yield from getattr(self, seam).walk()
 
     def _check_assembly(self) -> None:
-        owners: dict[str, Part] = {}
-        given = {"closure", "loss", "grad"}
+        shared = [part for seam in SEAMS if seam != "direction" for part in getattr(self, seam).walk()]
+        self._sides = sides_of(self.direction, shared)
+        #: what all parameters have in common: the one side, or the parts that are not chosen
+        self._common = self._sides[0] if len(self._sides) == 1 else Side(-1, Direction(), shared)
         self._intervals: dict[str, str] = {"lr": "[0, inf)"}
-        for part in self.parts():
-            for name in [*part.hyper, *part.state, *getattr(part, "memory", ())]:
-                if name in owners or name in _OWN:
-                    raise ValueError(f"{owners.get(name, 'the optimizer')!r} and {part!r} both own {name!r}: leave one "
-                                     "of them out")  # fmt: skip
-                owners[name] = part
-            self._intervals.update({n: interval for n, (_, interval) in part.hyper.items()})
-            given |= part.gives | set(part.state) | set(part.hyper)
-        for part in self.parts():
-            if part.needs - given:
-                raise ValueError(f"{part!r} needs {', '.join(sorted(part.needs - given))}, which neither "
-                                 f"{self.direction!r} nor any other part of this method gives: choose another "
-                                 "direction or step size")  # fmt: skip
+        self._intervals |= {n: interval for part in self.parts() for n, (_, interval) in part.hyper.items()}
         self._state_specs = {n: s for part in self.parts() for n, s in part.state.items()}
-        self._direction_state = [n for part in self.direction.walk() for n in part.state]
+        self._numbers = [*dict.fromkeys(name for side in self._sides for name in side.numbers)]
         self._asks = [part for part in self.parts() if "closure" in part.needs]
-        self._counting = [part for part in self.parts() if part.numbers]
-        self._numbers = [name for part in self._counting for name in part.numbers]
-        self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
@@ -173,7 +160,6 @@ class Assembly(torch.optim.Optimizer):
             other = self.chart if self._charted else self.channel
             raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
                              f"{other!r}: leave out one of them")  # fmt: skip
-        self._pointwise = self.direction.pointwise and self.geometry.pointwise and self.step_size.pointwise
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
@@ -281,7 +267,7 @@ class Assembly(torch.optim.Optimizer):
                 raise TypeError(
                     f"{name!r} is one for the whole optimizer: give it to the constructor of {type(self).__name__}"
                 )
-            if name not in _OWN and name not in self.defaults and nearest(name, live):
+            if name not in OWN and name not in self.defaults and nearest(name, live):
                 raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
         param_group.update({n: plain(v) for n, v in param_group.items() if n != "params"})
         if self.param_groups and self.step_size.per == "all":  # what is shared is shared with the new ones
@@ -289,10 +275,12 @@ class Assembly(torch.optim.Optimizer):
                 param_group.setdefault(name, self.param_groups[0][name])
         super().add_param_group(param_group)
         try:
-            for p in self.param_groups[-1]["params"]:
+            names = self.param_groups[-1].get("param_names", (None,) * len(self.param_groups[-1]["params"]))
+            for name, p in zip(names, self.param_groups[-1]["params"], strict=True):
                 if p.requires_grad or not isinstance(p, torch.nn.Parameter):
                     trainable(p)
-        except TypeError:
+                self.direction.side(name, p)
+        except BaseException:
             self.param_groups.pop()
             raise
         for name, value in self.param_groups[-1].items():
@@ -328,7 +316,8 @@ class Assembly(torch.optim.Optimizer):
             raise TypeError(f"{owner}: maximize must be True or False, got {group['maximize']!r}")
         refuse_other_method(self, group)
         for part in self.parts():
-            part.check(unpack({**self.defaults, **group}))
+            values = unpack({**self.defaults, **group})
+            part.check(values | {own: values[name] for own, name in part.prefixed.items() if name in values})
 
     def _read(self, group: dict[str, Any], name: str) -> float:
         if name.startswith("beta") and name[4:].isdigit():
@@ -345,17 +334,23 @@ class Assembly(torch.optim.Optimizer):
             h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
         return h
 
-    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any]) -> dict[str, float]:
+    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any], side: Side) -> dict[str, float]:
         """Numbers of a parameter after t steps: its own, or worked out from t where it has none."""
-        h = SimpleNamespace(**self._live(group))
-        found = {name: value for part in self._counting for name, value in part.resumed(t, h).items()}
+        h = SimpleNamespace(**side.named(self._live(group)))
+        found = {name: value for part in side.counting for name, value in part.resumed(t, h).items()}
         return {name: float(kept.get(name, value)) for name, value in found.items()}
 
-    def _h(self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None) -> dict[str, float]:
-        """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own."""
-        h = {**self.step_size.memory, **self._live(group), "t": t}
-        h.update(self._kept(group, t - 1, kept or {}) if self._counting else {})
-        for part in self._with_scalars:
+    def _h(
+        self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None, side: Side | None = None
+    ) -> dict[str, float]:
+        """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own.
+
+        With a side those of its parameters, without one what all parameters have in common.
+        """
+        side = side or self._common
+        h = side.named({**self.step_size.memory, **self._live(group), "t": t})
+        h.update(self._kept(group, t - 1, kept or {}, side) if side.counting else {})
+        for part in side.with_scalars:
             h.update(part.scalars(t, SimpleNamespace(**h)))
         h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0
         return h

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     """Fill ``bucket.ds`` with the direction in the parameters' own coordinates, and update the direction's state."""
-    chart, space = opt.chart, SimpleNamespace(**h)
+    chart, space, side = opt.chart, SimpleNamespace(**h), bucket.fixed.side
     pulled, points, gradients, states = [], [], [], []
-    reads_x = any(getattr(part, "reads_x", False) for part in opt.direction.walk())
+    reads_x = any(getattr(part, "reads_x", False) for part in side.direction.walk())
     for p, g in zip(bucket.params, bucket.gs, strict=True):
         state = opt.state[p]
         if shard.is_sharded(p):
@@ -32,8 +32,8 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
         changed = chart.refresh(full, state, bucket.t, opt._sorter.salt(p))
         small = chart.pull(full, state).contiguous()
-        for name in opt._direction_state:
-            spec = opt._state_specs[name]
+        for name in side.inside:
+            spec = side.specs[name]
             if name not in state or (changed and chart.on_refresh == "reset"):
                 kind = codec.kind(spec, opt.codec, small.dtype)
                 state.update(codec.create(name, small, kind, None))
@@ -45,7 +45,7 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     table = Table(states, sizes, sizes, bucket.table.salts, ([], []))
     answer = [torch.empty_like(s) for s in pulled]
     live = {"x": points, "g": pulled, "d": answer, "y": points}
-    kernel = opt._kernel("direct", live, bucket.group["maximize"], h)
+    kernel = opt._kernel("direct", live, bucket.group["maximize"], h, side)
     kernel.run(table, live, h, bucket.t * 1024, None)
     sign = -1.0 if bucket.group["maximize"] else 1.0
     bucket.ds = []
@@ -65,15 +65,16 @@ def on_whole(opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Ten
     Raises:
         ValueError: state is in blocks of bytes, which cannot be gathered.
     """
-    if any(n + codec.SCALE in e for e in bucket.fixed.entries for n in opt._state_specs):
+    side = bucket.fixed.side
+    if any(n + codec.SCALE in e for e in bucket.fixed.entries for n in side.specs):
         raise ValueError(f"{opt.geometry!r} works on whole tensors, which a sharded parameter gives only with "
                          f"codec='float32' or 'bfloat16', not {opt.codec!r}")  # fmt: skip
     gathered = {n: [_gather(t, p) for t, p in zip(live[n], bucket.params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
-    states = [{n: shard.whole(e[n]) for n in opt._state_specs if n in e and shard.is_sharded(e[n])}
+    states = [{n: shard.whole(e[n]) for n in side.specs if n in e and shard.is_sharded(e[n])}
               for e in bucket.fixed.entries]  # fmt: skip
     sizes = [p.numel() for p in bucket.params]
-    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h)
+    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, side)
     kernel.run(Table(states, sizes, sizes, bucket.table.salts, ([], [])), gathered, h, bucket.t * 1024, None)
     for p, x, y, new, entry in zip(bucket.params, live["y"], gathered["y"], states, bucket.fixed.entries, strict=True):
         x.copy_(shard.part_of(y, p))

@@ -221,7 +221,7 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     _mapping(saved["state"], "the state of a checkpoint")
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
                       (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
-    names = {theirs: ours for ours, theirs in _names(opt).items()}
+    names = [(theirs, ours) for ours, theirs in _names(opt).items()]
     strange = sorted({n for g in saved["param_groups"] for n in _asked_of(opt, g) if n not in g})
     state = fresh(opt)
     if strange and saved["state"] and opt.torch_group is not None and any("t" not in g for g in saved["param_groups"]):
@@ -232,10 +232,12 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
             state[key] = copy.deepcopy(given)
             continue
         _mapping(given, f"the state of parameter {key}")
-        entry = {names.get(n, str(n)): v for n, v in given.items() if v is not None}
+        p = params[key]
+        here = {theirs: ours for theirs, ours in names if ours in opt.specs(p) or ours not in opt._state_specs}
+        entry = {here.get(n, str(n)): v for n, v in given.items() if v is not None}
         entry = opt.from_torch(entry)
         if entry:
-            state[params[key]].update(_entry(opt, key, params[key], entry, strange))
+            state[p].update(_entry(opt, key, p, entry, strange))
     return state
 
 
@@ -258,10 +260,10 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
     check_kept(given, p, key)
     entry = {name: _own(value, p) for name, value in given.items()}
     wrong = from_saved(opt, p, entry) or _states(opt, p, entry) or _kept(opt, p, entry)
-    for name, start in {**memory, **dict.fromkeys(opt._numbers, math.nan)}.items():
+    for name, start in {**memory, **dict.fromkeys(opt.side(p).numbers, math.nan)}.items():
         if name in entry and wrong is None and number(entry[name], start, opt.nonfinite == "propagate") is None:
             entry[name] = float(entry[name])
-    if "step" in entry or any(n in entry for n in opt._state_specs):
+    if "step" in entry or any(n in entry for n in opt.specs(p)):
         entry.setdefault("step", 1)  # torch's SGD keeps no count, but has begun if it has state
         if count(entry["step"]) is None:
             entry["step"] = int(entry["step"])
@@ -274,10 +276,15 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
 def _refuse_other_state(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
                         memory: Mapping[str, float]) -> None:  # fmt: skip
     charted, _ = coordinates(opt, p)
-    states = [n for n in opt._state_specs if n in given]
-    needed = [n for n in opt._state_specs if n not in charted]
+    specs = opt.specs(p)
+    states = [n for n in specs if n in given]
+    needed = [n for n in specs if n not in charted]
     missing = [n for n in needed if n not in given]
-    own = {"step", *opt._state_specs, *(n + codec.SCALE for n in opt._state_specs), *memory}
+    if elsewhere := [n for n in opt._state_specs if n in given and n not in specs]:
+        raise ValueError(f"parameter {key} was on another side of {opt.direction!r} when the checkpoint was saved: it has "
+                         f"{elsewhere}, and {[*specs] or 'no state'} is needed here; choose as it was done then, or leave "
+                         "this parameter out of 'state'")  # fmt: skip
+    own = {"step", *specs, *(n + codec.SCALE for n in specs), *memory}
     own |= {KEPT, *(n for part in opt.parts() for n in part.keeps)}
     others = strange and not {*given} <= own and (missing or not needed)  # what a wrapper adds comes with our numbers
     if others or (missing and (states or "step" in given)):
@@ -298,7 +305,7 @@ def _states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str]
     """Convert the states in ``entry`` where precision, codec or layout differ; what cannot be, and why."""
     charted, room = coordinates(opt, p)
     x = shard.local(p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         if name not in entry:
             continue
         value, scale, inside = entry[name], name + codec.SCALE, name in charted

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -28,9 +28,10 @@ from steepest.core.fields import check_number, nearest
 from steepest.core.given import plain
 from steepest.core.observe import observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
-from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
+from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, State, StepSize
 from steepest.core.rule import Maps
 from steepest.core.shares import Share, Shares
+from steepest.core.sides import Side
 from steepest.core.step import Run, no_trial
 from steepest.engine import codec as codecs
 from steepest.engine import shard
@@ -92,11 +93,10 @@ class Optimizer(Assembly):
         **unknown: Unpack[Torch],
     ) -> None:
         self._refuse(unknown)
-        given = {"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
-                 "oracle": oracle, "chart": chart, "channel": channel}  # fmt: skip
-        self._take(given)
-        for name, value, allowed in (("codec", codec, codecs.CODECS), ("lift", lift, LIFTS),
-                                     ("nonfinite", nonfinite, NONFINITE)):  # fmt: skip
+        self._take({"direction": direction, "step_size": step_size, "geometry": geometry, "point": point,
+                    "oracle": oracle, "chart": chart, "channel": channel})  # fmt: skip
+        words = (("codec", codec, codecs.CODECS), ("lift", lift, LIFTS), ("nonfinite", nonfinite, NONFINITE))
+        for name, value, allowed in words:
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}"
                                  f"{nearest(str(value), allowed)}")  # fmt: skip
@@ -307,7 +307,8 @@ class Optimizer(Assembly):
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
                 clock, own = self.chart.clock(bucket.t), bucket.fixed.entries[0]
-                through_chart(self, bucket, self._h(bucket.group, clock, own if clock == bucket.t else None))
+                own = own if clock == bucket.t else {}
+                through_chart(self, bucket, self._h(bucket.group, clock, own, bucket.fixed.side))
             yield bucket
 
     # ---- kernels -------------------------------------------------------------------------------------------------
@@ -318,42 +319,49 @@ class Optimizer(Assembly):
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
         if bucket.ds is not None:
             live["d"] = bucket.ds
-        if not self._pointwise and bucket.fixed.sharded:
+        if not bucket.fixed.side.pointwise and bucket.fixed.sharded:
             on_whole(self, mode, bucket, live, values)
             return
-        kernel = self._kernel(mode, live, group["maximize"], values)
+        kernel = self._kernel(mode, live, group["maximize"], values, bucket.fixed.side)
         found = kernel.run(table, live, values, bucket.t * 1024, bucket.fixed.reduce)
         for name, value in found.items():
             sums[name] = sums.get(name, 0.0) + value
 
     def _values(self, bucket: Bucket, h: dict[int, dict[str, float]]) -> dict[str, float]:
-        values = h[id(bucket.group)]
-        if bucket.t == bucket.group["t"] and not self._numbers:
+        values, side = h[id(bucket.group)], bucket.fixed.side
+        if bucket.t == bucket.group["t"] and side is self._common and not side.numbers:
             return values
-        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0])  # it missed some steps
+        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0], side)  # of its own side, or it missed some steps
         return own | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
-    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float]) -> Kernel:
+    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float],
+                side: Side) -> Kernel:  # fmt: skip
         x, given = live["x"][0], "d" in live and mode != "direct"
-        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize)
+        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize, side.place)
         kernel = self._kernels.get(key)
         if kernel is None:
             guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
-            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
+            maps = Maps(side.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
             compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-            names = [n for n in self._state_specs if not (given and n in self._direction_state)]
-            if mode == "direct":
-                names = self._direction_state
+            names = side.inside if mode == "direct" else [n for n in side.specs if not (given and n in side.inside)]
             spec = Spec(
-                getattr(maps, mode),
+                side.rule(getattr(maps, mode)),
                 {n: KIND[live[n][0].dtype] for n in ("x", "g", "d") if n in live},
-                {n: codecs.kind(self._state_specs[n], self.codec, compute) for n in names},
+                {n: codecs.kind(side.specs[n], self.codec, compute) for n in names},
                 list(h),
-                self._pointwise,
-                replace(maps, guard=False).commit if guard and mode == "commit" else None,
+                side.pointwise,
+                side.rule(replace(maps, guard=False).commit) if guard and mode == "commit" else None,
             )
             kernel = self._kernels[key] = make(spec, self.lift, x.device)
         return kernel
+
+    def side(self, p: Tensor) -> Side:
+        """What is done with the parameter p."""
+        return self._sides[0] if len(self._sides) == 1 else self._sorter.side(p)
+
+    def specs(self, p: Tensor) -> Mapping[str, State]:
+        """The states of the parameter p, as in ``state[p]``."""
+        return self.side(p).specs
 
     def _clear(self) -> None:
         self._kernels: dict[tuple[Any, ...], Kernel] = {}

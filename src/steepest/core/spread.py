@@ -33,7 +33,7 @@ def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, A
     if not shard.is_sharded(p):
         return saved
     inside, _ = coordinates(opt, p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         scale = name + codec.SCALE
         if name in entry and scale in entry and name not in inside:
             numbers = _decoded(entry[name], entry[scale], spec.signed)
@@ -47,7 +47,7 @@ def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, A
 def from_saved(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """Make decoded numbers of bytes that are in other parts than p's, and local parts of what is spread; what cannot be."""
     inside, _ = coordinates(opt, p)
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         scale = name + codec.SCALE
         if name not in entry or scale not in entry or name in inside or not isinstance(entry[name], Tensor):
             continue

@@ -76,7 +76,7 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
     kept = {n: k for part in opt.parts() for n, k in part.kept(p).items()}
     if begun and (type(entry["step"]) is not int or count(entry["step"])):
         return "step", f"is {_shown(entry['step'])}, not a plain number of steps"
-    for name, spec in opt._state_specs.items():
+    for name, spec in opt.specs(p).items():
         inside = name in charted
         if name not in entry:
             if begun and not inside:
@@ -115,7 +115,7 @@ def coordinates(opt: Optimizer, p: Tensor) -> tuple[list[str], Tensor]:
     """The states of p that live in a chart's coordinates, and a tensor without values of the shape they have there."""
     if not (opt._charted and opt.chart.applies(p)):
         return [], p
-    return opt._direction_state, torch.empty(opt.chart.shape(p), device="meta")
+    return opt.side(p).inside, torch.empty(opt.chart.shape(p), device="meta")
 
 
 def _tensor(value: Any, dtype: torch.dtype, like: Tensor, device: torch.device, spread: Tensor | None) -> str | None:

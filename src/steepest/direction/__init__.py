@@ -6,6 +6,7 @@ from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
+from steepest.direction.choose import Choose
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
@@ -25,6 +26,7 @@ __all__ = [
     "Around",
     "BoxScaled",
     "Cautious",
+    "Choose",
     "Coupled",
     "DiagonalHessian",
     "Direction",

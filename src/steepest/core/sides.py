@@ -1,0 +1,139 @@
+"""Who does what: the direction of a parameter, with the state and the numbers that belong to it.
+
+Most optimizers have one side: all parameters take the same direction.  Where a direction chooses, each parameter is on one
+side, and has that side's state and no other.  Sides are made and checked when the optimizer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+from torch import Tensor
+
+from steepest.core.part import Direction, Geometry, Part, StepSize
+from steepest.engine.state import State
+from steepest.engine.trace import Rule
+
+#: names of the driver's own in groups
+OWN = ("lr", "betas", "maximize", "t", "params")
+GIVEN = frozenset({"closure", "loss", "grad"})
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """What is done with the parameters that have one direction in common.
+
+    Args:
+        place: its number.
+        direction: the direction, which does not choose any more.
+        shared: the parts of the other seams, which all sides have.
+    """
+
+    place: int
+    direction: Direction
+    shared: list[Part]
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """All parts."""
+        return [*self.direction.walk(), *self.shared]
+
+    @cached_property
+    def inside(self) -> list[str]:
+        """The names of the direction's states, which live in a chart's coordinates, as in ``opt.state[p]``."""
+        return [name for part in self.direction.walk() for name in part.state]
+
+    @cached_property
+    def specs(self) -> Mapping[str, State]:
+        """The states of all parts, as in ``opt.state[p]``."""
+        return {name: spec for part in self.parts for name, spec in part.state.items()}
+
+    @cached_property
+    def prefixed(self) -> Mapping[str, str]:
+        """Names as groups and state have them, by those that the maps use, where the two differ."""
+        return {own: name for part in self.direction.walk() for own, name in part.prefixed.items() if own != name}
+
+    @cached_property
+    def counting(self) -> list[Part]:
+        """Parts that keep numbers with each parameter."""
+        return [part for part in self.parts if part.numbers]
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        """The names of these numbers."""
+        return [name for part in self.counting for name in part.numbers]
+
+    @cached_property
+    def with_scalars(self) -> list[Part]:
+        """Parts that work out numbers once a step."""
+        return [part for part in self.parts if type(part).scalars is not Part.scalars]
+
+    @cached_property
+    def pointwise(self) -> bool:
+        """Whether no map needs a tensor's shape."""
+        maps = [self.direction, *(part for part in self.shared if isinstance(part, (Geometry, StepSize)))]
+        return all(part.pointwise for part in maps)
+
+    def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by the names that the maps use, those of a group or of a parameter's state."""
+        return {**values, **{own: values[name] for own, name in self.prefixed.items() if name in values}}
+
+    def rule(self, rule: Rule) -> Rule:
+        """A rule of tensors by the names that the maps use, as one of tensors by those in ``opt.state[p]``."""
+        if not self.prefixed:
+            return rule
+
+        def under(t: SimpleNamespace, h: SimpleNamespace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+            outs, sums = rule(SimpleNamespace(**self.named(vars(t))), h)
+            return {self.prefixed.get(name, name): value for name, value in outs.items()}, sums
+
+        return under
+
+
+def sides_of(direction: Direction, shared: list[Part]) -> list[Side]:
+    """The sides of a direction, each checked with the parts that all have.
+
+    Raises:
+        ValueError: two parts own one name, or one needs what no other gives.
+    """
+    sides = [Side(place, one, shared) for place, one in enumerate(direction.sides())]
+    for side in sides:
+        _check_owners(side)
+        _check_needs(side, direction)
+        for part in side.parts if len(sides) > 1 else ():
+            if isinstance(part, Direction) and len(part.sides()) > 1:
+                raise ValueError(f"{part!r} cannot stand inside another direction that does not go around one: make it "
+                                 "the direction of the optimizer")  # fmt: skip
+            lost = sorted(part.needs & {*side.prefixed})
+            if part in shared and lost:
+                raise ValueError(f"{part!r} needs {', '.join(lost)}, which more than one direction of {direction!r} has: "
+                                 "choose another step size, or one direction for all parameters")  # fmt: skip
+    return sides
+
+
+def _check_owners(side: Side) -> None:
+    owners: dict[str, Part] = {}
+    for part in side.parts:
+        for name in [*(part.prefixed or (*part.hyper, *part.state)), *getattr(part, "memory", ())]:
+            if name in owners or name in OWN:
+                raise ValueError(f"{owners.get(name, 'the optimizer')!r} and {part!r} both own {name!r}: leave one "
+                                 "of them out")  # fmt: skip
+            owners[name] = part
+
+
+def _check_needs(side: Side, direction: Direction) -> None:
+    given = set(GIVEN)
+    for part in side.parts:
+        given |= part.gives | {*(part.prefixed or (*part.hyper, *part.state))}
+    for part in side.parts:
+        if part.needs - given:
+            raise ValueError(f"{part!r} needs {', '.join(sorted(part.needs - given))}, which neither "
+                             f"{direction!r} nor any other part of this method gives: choose another "
+                             "direction or step size")  # fmt: skip
+
+
+__all__ = ["GIVEN", "OWN", "Side", "sides_of"]
