@@ -150,6 +150,17 @@ class Choosing(steepest.Optimizer):
         super().__init__(params, lr, direction=chosen, geometry=decay, **options)
 
 
+class Noisy(steepest.Optimizer):
+    """Momentum of gradients with fading noise."""
+
+    def __init__(self, params: Any, lr: float = 0.05, variance: float = 0.01, **options: Any) -> None:
+        noise = steepest.direction.AnnealedNoise(steepest.direction.Momentum(), variance=variance)
+        super().__init__(params, lr, direction=noise, **options)
+
+
+CASES["AnnealedNoise"] = Case(
+    "AnnealedNoise", Noisy, Row({}, whole="noise is drawn by the parameter's place among all")
+)
 CASES["Choose"] = Case("Choose", Choosing, Row({}, shaped="matrices have another direction"))
 CASES["Auto"] = replace(CASES["Auto"], state_bytes=12.0)  # 8 with its own codec
 CASES["BAR"] = replace(CASES["BAR"], make=BAR)

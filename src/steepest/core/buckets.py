@@ -20,6 +20,7 @@ from torch import Tensor
 
 from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
+from steepest.core.draws import drawn
 from steepest.core.evaluate import Evidence
 from steepest.core.sides import Side
 from steepest.core.step import SPARSE
@@ -50,6 +51,15 @@ class Bucket:
     fixed: Fixed
     scattered: list[tuple[Tensor, Tensor]]  # (parameter, dense working copy) where storage has gaps
     ds: list[Tensor] | None = None
+    draws: dict[str, list[Tensor]] | None = None
+
+    def drawn(self) -> dict[str, list[Tensor]]:
+        """The random tensors of this step, laid out as the parameters."""
+        if self.draws is None:
+            rows = [*zip(self.table.salts, self.params, self.xs, strict=True)]
+            self.draws = {name: [like_storage(drawn(seed, name, self.t, i, p), x) for i, p, x in rows]
+                          for name, seed in self.fixed.side.draws.items()}  # fmt: skip
+        return self.draws
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from steepest.core.draws import drawn
 from steepest.engine import codec, shard
 from steepest.engine.lift import Table
 
@@ -45,6 +46,8 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     table = Table(states, sizes, sizes, bucket.table.salts, ([], []))
     answer = [torch.empty_like(s) for s in pulled]
     live = {"x": points, "g": pulled, "d": answer, "y": points}
+    live |= {name: [drawn(seed, name, bucket.t, i, at) for i, at in zip(table.salts, pulled, strict=True)]
+             for name, seed in side.draws.items()}  # fmt: skip
     kernel = opt._kernel("direct", live, bucket.group["maximize"], h, side)
     kernel.run(table, live, h, bucket.t * 1024, None)
     sign = -1.0 if bucket.group["maximize"] else 1.0

@@ -317,8 +317,7 @@ class Optimizer(Assembly):
                     xs: list[Tensor] | None = None) -> None:  # fmt: skip
         group, table, values = bucket.group, bucket.table, self._values(bucket, h)
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
-        if bucket.ds is not None:
-            live["d"] = bucket.ds
+        live |= bucket.drawn() if bucket.ds is None else {"d": bucket.ds}
         if not bucket.fixed.side.pointwise and bucket.fixed.sharded:
             on_whole(self, mode, bucket, live, values)
             return
@@ -346,7 +345,7 @@ class Optimizer(Assembly):
             names = side.inside if mode == "direct" else [n for n in side.specs if not (given and n in side.inside)]
             spec = Spec(
                 side.rule(getattr(maps, mode)),
-                {n: KIND[live[n][0].dtype] for n in ("x", "g", "d") if n in live},
+                {n: KIND[live[n][0].dtype] for n in ("x", "g", "d", *side.draws) if n in live},
                 {n: codecs.kind(side.specs[n], self.codec, compute) for n in names},
                 list(h),
                 side.pointwise,

@@ -68,6 +68,10 @@ class Part:
     pointwise: bool = True
     #: names under which host parts keep something of their own in ``optimizer.state[p]``
     keeps: ClassVar[tuple[str, ...]] = ()
+    #: standard normal tensors shaped like the gradient, new at each step, that its maps find in ``s``; see ``core.draws``
+    draws: ClassVar[tuple[str, ...]] = ()
+    #: of what it draws; a part whose users may choose another has a field of this name
+    seed: int = 0
     #: numbers kept with each parameter: ``scalars`` finds them in ``h`` and answers what they are after the step
     numbers: ClassVar[tuple[str, ...]] = ()
     #: other names this part's state has in torch.optim's checkpoints

@@ -68,6 +68,11 @@ class Side:
         return [name for part in self.counting for name in part.numbers]
 
     @cached_property
+    def draws(self) -> dict[str, int]:
+        """The names of the random tensors that maps want, with the seeds of their parts."""
+        return {name: part.seed for part in self.parts for name in part.draws}
+
+    @cached_property
     def with_scalars(self) -> list[Part]:
         """Parts that work out numbers once a step."""
         return [part for part in self.parts if type(part).scalars is not Part.scalars]
@@ -118,7 +123,7 @@ def sides_of(direction: Direction, shared: list[Part]) -> list[Side]:
 def _check_owners(side: Side) -> None:
     owners: dict[str, Part] = {}
     for part in side.parts:
-        for name in [*(part.prefixed or (*part.hyper, *part.state)), *getattr(part, "memory", ())]:
+        for name in [*(part.prefixed or (*part.hyper, *part.state)), *getattr(part, "memory", ()), *part.draws]:
             if name in owners or name in OWN:
                 raise ValueError(f"{owners.get(name, 'the optimizer')!r} and {part!r} both own {name!r}: leave one "
                                  "of them out")  # fmt: skip

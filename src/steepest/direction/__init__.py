@@ -11,6 +11,7 @@ from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.nadam import NAdam
+from steepest.direction.noise import AnnealedNoise
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
@@ -23,6 +24,7 @@ __all__ = [
     "Adam",
     "AdamSQR",
     "Adopt",
+    "AnnealedNoise",
     "Around",
     "BoxScaled",
     "Cautious",
