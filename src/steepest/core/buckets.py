@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -119,9 +119,12 @@ class Sorter:
     def side(self, p: Tensor) -> Side:
         """The side of p, as the direction chooses."""
         if p not in self.sides:
-            named = (zip(g["params"], g.get("param_names", ()), strict=False) for g in self.opt.param_groups)
-            name = next((name for q, name in chain.from_iterable(named) if q is p), None)
-            self.sides[p] = self.opt._sides[self.opt.direction.side(name, p)]
+            for group in self.opt.param_groups:
+                family, names = self.opt._families.of(group), group.get("param_names", ())
+                for name, q in zip_longest(names, group["params"]):
+                    self.sides[q] = family.sides[family.direction.side(name, q)]
+            if p not in self.sides:  # in no group any more
+                self.sides[p] = self.opt._sides[self.opt.direction.side(None, p)]
         return self.sides[p]
 
     def refresh(self) -> None:

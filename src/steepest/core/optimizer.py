@@ -18,14 +18,14 @@ from typing import Any, Unpack, overload
 import torch
 from torch import Tensor
 
-from steepest.core.assembly import Assembly, listed, pack
+from steepest.core.assembly import Assembly, listed
 from steepest.core.averaged import ready, refuse_in_block
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.fields import check_number, nearest
-from steepest.core.given import plain
+from steepest.core.given import pack, plain
 from steepest.core.observe import observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
 from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, State, StepSize

@@ -150,6 +150,11 @@ class Part:
         """The ``numbers`` of a parameter that has taken t steps and has none: 0 at the beginning, more in old checkpoints."""
         return {}
 
+    def outline(self) -> str:
+        """What it is, without live numbers."""
+        fixed = (f"{name}={getattr(self, name)!r}" for name in self.structure)
+        return f"{type(self).__name__}({', '.join([*(part.outline() for part in self.inner), *fixed])})"
+
     def __repr__(self) -> str:
         shown = [repr(part) for part in self.inner]
         shown += [f"{own}={self.values[self.prefixed.get(own, own)]:g}" for own in type(self).hyper]

@@ -47,7 +47,7 @@ class SGD(Optimizer):
             unused = {"momentum": 0.0, "dampening": dampening}
             self.defaults |= unused
             for group in self.param_groups:
-                group |= unused
+                group |= {name: value for name, value in unused.items() if name not in group}
 
     def _begins(self) -> bool:
         """Whether a schedule has given a momentum to what was made without."""
