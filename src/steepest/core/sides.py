@@ -91,11 +91,15 @@ class Side:
 
     def rule(self, rule: Rule) -> Rule:
         """A rule of tensors by the names that the maps use, as one of tensors by those in ``opt.state[p]``."""
-        if not self.prefixed:
+        names = [*self.prefixed.items()]
+        if not names:
             return rule
 
         def under(t: SimpleNamespace, h: SimpleNamespace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-            outs, sums = rule(SimpleNamespace(**self.named(vars(t))), h)
+            for own, name in names:  # t is made for this call, and a compiler follows no new one
+                if hasattr(t, name):
+                    setattr(t, own, getattr(t, name))
+            outs, sums = rule(t, h)
             return {self.prefixed.get(name, name): value for name, value in outs.items()}, sums
 
         return under
