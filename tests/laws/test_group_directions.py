@@ -121,8 +121,31 @@ def test_a_named_method_and_a_later_group() -> None:
     assert sorted(opt.state_dict()["state"][0]) == ["exp_avg", "exp_avg_sq", "step"]
     assert opt.param_groups[1]["betas"] == (0.9, 0.99)  # Lion's; AdamW's are not there
     assert opt.param_groups[1]["momentum"] == 0.9
-    sgd = steepest.SGD([{"params": [nn.Parameter(torch.ones(2))], "direction": Momentum(momentum=0.8)}], lr=0.1)
-    assert sgd.param_groups[0]["momentum"] == 0.8
+
+
+def test_a_momentum_that_comes_later() -> None:
+    """Plain SGD whose schedule gives a momentum: where it is SGD, and the state of others stays."""
+    p, q, r = (nn.Parameter(torch.ones(2)) for _ in range(3))
+    groups = [
+        {"params": [p], "direction": Momentum(momentum=0.8)},
+        {"params": [q]},
+        {"params": [r], "direction": Lion()},
+    ]
+    opt = steepest.SGD(groups, lr=0.1)
+    twin = steepest.Optimizer([nn.Parameter(torch.ones(2))], lr=0.1, direction=Lion())
+    for t in range(6):
+        for x in (p, q, r, twin.param_groups[0]["params"][0]):
+            x.grad = torch.ones(2) * (t - 2.2)
+        opt.param_groups[1]["momentum"] = 0.9 * (t > 2)
+        opt.step()
+        twin.step()
+        assert [sorted(opt.state[x]) for x in (p, q, r)] == [
+            ["m", "step"],
+            ["m", "step"] if t > 2 else ["step"],
+            ["m", "step"],
+        ]
+    assert opt.param_groups[0]["momentum"] == 0.8
+    assert torch.equal(r, twin.param_groups[0]["params"][0])
 
 
 def test_refused_calls_change_nothing() -> None:
