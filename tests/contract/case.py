@@ -48,6 +48,8 @@ def _case(name: str) -> Case:
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}
+#: assemblies that have no name in the library: a part that no named method has
+CASES |= {name: Case(name, row.make, row) for name, row in ROWS.items() if row.make and name not in CASES}
 
 
 def _exceptions() -> dict[str, dict[str, str]]:

@@ -147,9 +147,9 @@ def _large(case: Case, codec: str, steps: int = 3) -> tuple[nn.Parameter, steepe
 @law(*codecs.CODECS)
 def state_takes_the_bytes_it_promises(case: Case, codec: str) -> None:
     """4, 2 or 1 + 4/256 bytes an element for each state, except for those that are declared exact."""
-    _, opt = _large(case, codec)
+    p, opt = _large(case, codec)
     found = sum(s.numel() * s.element_size() for s in states(opt)) / 1024
-    specs = [spec for part in opt.parts() for spec in part.state.values()]
+    specs = opt.specs(p).values()
     memory = 4.0 * (case.name == "CompressedSGD")  # what was not sent
     assert found == sum(_bytes(spec, codec) for spec in specs) / 1024 + memory
     own = any(spec.shape is not None for spec in specs)  # the table has what a matrix takes

@@ -17,8 +17,8 @@ SEAMS = ("point", "oracle", "channel", "chart", "direction", "stepsize", "geomet
 
 PART = 40  # lines of code of a class or function in the room of a seam
 FILE = 400  # lines of a file, prose included
-CORE = 2700  # lines of code of src/steepest/core: docs/decisions.md says what they are
-ENGINE = 1200  # lines of code of src/steepest/engine: what reads and writes tensors, whatever the method
+CORE = 3400  # lines of code of src/steepest/core: docs/decisions.md says what they are
+ENGINE = 1350  # lines of code of src/steepest/engine: what reads and writes tensors, whatever the method
 
 WORDLESS = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,

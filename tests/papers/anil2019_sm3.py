@@ -12,10 +12,6 @@ CONTRACT = {
     "SM3": Setting(
         {"lr": 0.2, "momentum": 0.5},
         shaped="a number of state belongs to a row or column",
-        exceptions=dict.fromkeys(
-            ("a_compiler_is_not_needed", "lifts_agree", "auto_is_quiet_and_quick"),
-            "state of another shape is for the eager lift alone",
-        ),
     )
 }
 

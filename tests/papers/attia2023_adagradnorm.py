@@ -11,7 +11,7 @@ import torch
 
 import steepest
 from steepest import oracle, stepsize
-from steepest.oracle.draws import normal, seed_of
+from steepest.core.draws import normal, seed_of
 from tests.oracle.equations import Path, Rates
 from tests.oracle.problems import Linear, Problem, Vector, join
 from tests.rows import NEVER_FORGETS, PIECES, SUM, Row, Setting

@@ -11,10 +11,6 @@ from tests.rows import Row, Setting
 CONTRACT = {
     "NovoGrad": Setting(
         {"lr": 0.01, "weight_decay": 0.1},
-        exceptions=dict.fromkeys(
-            ("a_compiler_is_not_needed", "lifts_agree", "auto_is_quiet_and_quick"),
-            "state of another shape is for the eager lift alone",
-        ),
     )
 }
 

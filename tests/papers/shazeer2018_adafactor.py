@@ -14,10 +14,6 @@ CONTRACT = {
     "Adafactor": Setting(
         {"lr": 0.1, "eps1": 1e-3, "eps2": 0.5, "weight_decay": 0.1},
         shaped="a number of state belongs to a row or column",
-        exceptions=dict.fromkeys(
-            ("a_compiler_is_not_needed", "lifts_agree", "auto_is_quiet_and_quick"),
-            "state of another shape is for the eager lift alone",
-        ),
         loose={"strides_change_nothing": (1e-6, "means are sums in the order of memory")},
     )
 }

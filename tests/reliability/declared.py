@@ -131,6 +131,8 @@ def _part(kind: type) -> Callable[..., Any]:
     def make(**given: Any) -> Any:
         if issubclass(kind, direction.Around):
             return kind(direction.Adam(), **given)
+        if kind is direction.Choose:
+            return kind(direction.Sign(), direction.Adam(), **given)
         return kind(direction.Sign(), **given) if kind is chart.Split else kind(**given)
 
     return make

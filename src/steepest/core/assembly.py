@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +19,8 @@ from steepest.core.averaged import lent, refuse, refuse_in_block, to_eval, to_tr
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.evaluate import Counters
-from steepest.core.given import plain, several
-from steepest.core.observe import metrics
+from steepest.core.given import plain, several, unpack
+from steepest.core.observe import look_for_motion, metrics
 from steepest.core.part import (
     Channel,
     Chart,
@@ -38,7 +37,7 @@ from steepest.core.part import (
 )
 from steepest.core.rate import Course
 from steepest.core.rule import refuse_mixed
-from steepest.core.stored import shape_of
+from steepest.core.sides import OWN, Families, Side, check_sides
 from steepest.engine import shard
 from steepest.engine.lift import KIND
 
@@ -51,9 +50,6 @@ RUN = {"capturable": "its steps cannot be captured in CUDA graphs, so leave it o
        "differentiable": "autograd does not go through its steps, so leave it out",
        "decoupled_weight_decay": "decay is decoupled by geometry=steepest.geometry.Decay(), as in steepest.AdamW, and else "
                                  "a part of the gradient, as in steepest.Adam"}  # fmt: skip
-#: steps in which a 16-bit weight must have moved once
-STILL = 100
-_OWN = ("lr", "betas", "maximize", "t", "params")
 
 
 class Assembly(torch.optim.Optimizer):
@@ -69,6 +65,8 @@ class Assembly(torch.optim.Optimizer):
     #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
     torch_group: Mapping[str, Any] | None = None
     counters: Counters
+    #: those of groups that have one of their own, by what stands in the group
+    _directions: Mapping[str, Direction] = {}
     _plain: list[str]
     _zeroed: bool = False
     _course: Course | None = None
@@ -141,30 +139,21 @@ class Assembly(torch.optim.Optimizer):
         """All parts, with the parts inside parts."""
         for seam in SEAMS:
             yield from getattr(self, seam).walk()
+        for direction in self._directions.values():
+            yield from direction.walk()
 
     def _check_assembly(self) -> None:
-        owners: dict[str, Part] = {}
-        given = {"closure", "rows", "loss", "grad"}
-        self._intervals: dict[str, str] = {"lr": "[0, inf)"}
-        for part in self.parts():
-            for name in [*part.hyper, *part.state, *getattr(part, "memory", ())]:
-                if name in owners or name in _OWN:
-                    raise ValueError(f"{owners.get(name, 'the optimizer')!r} and {part!r} both own {name!r}: leave one "
-                                     "of them out")  # fmt: skip
-                owners[name] = part
-            self._intervals.update({n: interval for n, (_, interval) in part.hyper.items()})
-            given |= part.gives | set(part.state) | set(part.hyper)
-        for part in self.parts():
-            if part.needs - given:
-                raise ValueError(f"{part!r} needs {', '.join(sorted(part.needs - given))}, which neither "
-                                 f"{self.direction!r} nor any other part of this method gives: choose another "
-                                 "direction or step size")  # fmt: skip
-        self._direction_state = [n for part in self.direction.walk() for n in part.state]
+        shared = [part for seam in SEAMS if seam != "direction" for part in getattr(self, seam).walk()]
+        self._families = Families(self.direction, shared, self._directions)
+        self._sides = self._families.sides
+        check_sides(self._sides, shared)
+        for side in self._sides:
+            refuse_mixed(side.direction, self.step_size, self.geometry, self.point)
+        #: what all parameters have in common: the one side, or the parts that are not chosen
+        self._common = self._sides[0] if len(self._sides) == 1 else Side(-1, Direction(), shared)
+        self.__dict__.pop("_state_specs", None)  # a group may have brought more of them
+        self._numbers = [*dict.fromkeys(name for side in self._sides for name in side.numbers)]
         self._asks = [part for part in self.parts() if "closure" in part.needs]
-        self._counting = [part for part in self.parts() if part.numbers]
-        self._numbers = [name for part in self._counting for name in part.numbers]
-        refuse_mixed(self.direction, self.step_size, self.geometry, self.point)
-        self._with_scalars = [part for part in self.parts() if type(part).scalars is not Part.scalars]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
@@ -179,10 +168,6 @@ class Assembly(torch.optim.Optimizer):
     @functools.cached_property  # and not pickled: a state's shape may be a lambda
     def _state_specs(self) -> dict[str, State]:
         return {n: spec for part in self.parts() for n, spec in part.state.items()}
-
-    def specs(self, p: torch.Tensor) -> dict[str, State]:
-        """The states that are kept for the parameter p, by name."""
-        return {n: spec for n, spec in self._state_specs.items() if shape_of(self, p, n) is not None}
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
@@ -247,65 +232,76 @@ class Assembly(torch.optim.Optimizer):
     def __repr__(self) -> str:
         chosen = {name: getattr(self, name) for name in SEAMS}
         lines = [f"  {name}: {part!r}" for name, part in chosen.items() if type(part) is not SEAMS[name]]
-        sizes = ", ".join(f"{len(g['params'])} tensors at lr={float(g['lr']):g}" for g in self.param_groups)
+        sizes = ", ".join(f"{len(g['params'])} tensors at lr={float(g['lr']):g}"
+                          f"{' with ' + g['direction'] if 'direction' in g else ''}" for g in self.param_groups)  # fmt: skip
         return "\n".join([f"{type(self).__name__} ({sizes})", *lines])
 
     def _counted(self) -> None:
-        """One more step; after some of them weights that a step size found by itself has not moved are told."""
+        """One more step."""
         self.counters.steps += 1
-        if self.counters.steps not in (1, STILL) or type(self.step_size) is StepSize:
-            return
-        short = [p for group in self.param_groups if group["lr"] > 0 for p in group["params"] if p.element_size() == 2]
-        bits = [int(shard.local(p).detach().contiguous().view(torch.int16).sum()) for p in short]
-        wanted = any(p.grad is not None and bool(shard.local(p.grad).any()) for p in short)
-        if self.counters.steps == 1:
-            self._bits = bits
-        elif wanted and bits == self.__dict__.pop("_bits", None):
-            longer = " or ".join(f"a larger {n}" for n in ("reps_rel", "d0") if n in self.defaults)
-            warnings.warn(f"{type(self).__name__} has not moved a 16-bit weight in {STILL} steps: its steps are below "
-                          f"the spacing of {short[0].dtype}. Keep the weights in float32 and compute in 16 bits under "
-                          f"autocast{', or begin with ' + longer if longer else ''}", stacklevel=5)  # fmt: skip
+        look_for_motion(self)
 
     # ---- hyper-parameters ----------------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters with hyper-parameters of their own.
+        """Add parameters with hyper-parameters of their own, and with a ``direction`` if there is one in the group.
 
         Raises:
-            TypeError: a misspelt hyper-parameter or a complex parameter.
-            ValueError: a hyper-parameter out of its range.
+            TypeError: a misspelt hyper-parameter or a complex parameter, or something else than a direction.
+            ValueError: a hyper-parameter out of its range, or a direction that does not go with the other parts.
         """
         owner = f"a parameter group of {type(self).__name__}"
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f"{owner} must be a dict with 'params', got {type(param_group).__name__}")
+        before = self._directions
+        try:
+            named, self._directions = self._families.named(owner, param_group)
+            if self._directions is not before:
+                self._check_assembly()
+            self._add_group(owner, named)
+        except BaseException:
+            if self._directions is not before:
+                self._directions = before
+                self._check_assembly()
+                self._clear()
+            raise
+
+    def _add_group(self, owner: str, param_group: dict[str, Any]) -> None:
+        family, defaults = self._families.of(param_group), self._families.defaults(param_group, self.defaults)
         self.check_group(owner, param_group)
-        fixed = {n for part in self.parts() for n in part.structure} | set(OPTIONS) - {"maximize"}
-        live = [n for n in self._intervals if not n.startswith("beta")] + ["betas", "maximize"]
+        fixed = {n for part in family.parts for n in part.structure} | set(OPTIONS) - {"maximize", "direction"}
+        live = [n for n in family.intervals if not n.startswith("beta")] + ["betas", "maximize"]
         for name in unpack(param_group):
-            if name in param_group and name.startswith("beta") and name in self._intervals:
-                raise TypeError(f"{owner} has no {name!r}: give betas=({', '.join(map(str, self.defaults['betas']))})")
-            if name in self._intervals:
+            if name in param_group and name.startswith("beta") and name in family.intervals:
+                raise TypeError(f"{owner} has no {name!r}: give betas=({', '.join(map(str, defaults['betas']))})")
+            if name in family.intervals:
                 continue
             if name in fixed:
                 raise TypeError(
                     f"{name!r} is one for the whole optimizer: give it to the constructor of {type(self).__name__}"
                 )
-            if name not in _OWN and name not in self.defaults and nearest(name, live):
+            if name not in (*OWN, "direction") and name not in defaults and nearest(name, live):
                 raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
         param_group.update({n: plain(v) for n, v in param_group.items() if n != "params"})
         if self.param_groups and self.step_size.per == "all":  # what is shared is shared with the new ones
             for name in self.step_size.memory:
                 param_group.setdefault(name, self.param_groups[0][name])
-        super().add_param_group(param_group)
+        usual, self.defaults = self.defaults, defaults
         try:
-            for p in self.param_groups[-1]["params"]:
+            super().add_param_group(param_group)
+        finally:
+            self.defaults = usual
+        try:
+            names = self.param_groups[-1].get("param_names", (None,) * len(self.param_groups[-1]["params"]))
+            for name, p in zip(names, self.param_groups[-1]["params"], strict=True):
                 if p.requires_grad or not isinstance(p, torch.nn.Parameter):
                     trainable(p)
-        except TypeError:
+                family.direction.side(name, p)
+        except BaseException:
             self.param_groups.pop()
             raise
         for name, value in self.param_groups[-1].items():
-            if name in self._intervals or name == "betas":
+            if name in family.intervals or name == "betas":
                 self.param_groups[-1][name] = (
                     tuple(map(plain, several(value) or ())) if name == "betas" else plain(value)
                 )
@@ -326,18 +322,20 @@ class Assembly(torch.optim.Optimizer):
             TypeError: not a number, or another number of betas.
             ValueError: NaN, out of its interval, or of another method.
         """
+        family, defaults = self._families.of(group), self._families.defaults(group, self.defaults)
         if "betas" in group:
-            betas, count = several(group["betas"]), len(self.defaults.get("betas", ()))
+            betas, count = several(group["betas"]), len(defaults.get("betas", ()))
             if betas is None or len(betas) != count:
                 raise TypeError(f"{owner} has {count or 'no'} betas, got {group['betas']!r}")
         for name, value in unpack(group).items():
-            if name in self._intervals:
-                check_number(owner, name, value, self._intervals[name])
+            if name in family.intervals:
+                check_number(owner, name, value, family.intervals[name])
         if not isinstance(group.get("maximize", False), bool):
             raise TypeError(f"{owner}: maximize must be True or False, got {group['maximize']!r}")
         refuse_other_method(self, group)
-        for part in self.parts():
-            part.check(unpack({**self.defaults, **group}))
+        for part in family.parts:
+            values = unpack({**defaults, **group})
+            part.check(values | {own: values[name] for own, name in part.prefixed.items() if name in values})
 
     def _read(self, group: dict[str, Any], name: str) -> float:
         if name.startswith("beta") and name[4:].isdigit():
@@ -349,38 +347,31 @@ class Assembly(torch.optim.Optimizer):
             group["t"] -= 1
 
     def _live(self, group: dict[str, Any]) -> dict[str, float]:
-        h = {name: float(group[name]) for name in self._plain}
-        if "betas" in self.defaults:
+        h = {name: float(group[name]) for name in self._families.plain(group, self._plain)}
+        if "betas" in group:
             h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
         return h
 
-    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any]) -> dict[str, float]:
+    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any], side: Side) -> dict[str, float]:
         """Numbers of a parameter after t steps: its own, or worked out from t where it has none."""
-        h = SimpleNamespace(**self._live(group))
-        found = {name: value for part in self._counting for name, value in part.resumed(t, h).items()}
+        h = SimpleNamespace(**side.named(self._live(group)))
+        found = {name: value for part in side.counting for name, value in part.resumed(t, h).items()}
         return {name: float(kept.get(name, value)) for name, value in found.items()}
 
-    def _h(self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None) -> dict[str, float]:
-        """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own."""
-        h = {**self.step_size.memory, **self._live(group), "t": t}
-        h.update(self._kept(group, t - 1, kept or {}) if self._counting else {})
-        for part in self._with_scalars:
+    def _h(
+        self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None, side: Side | None = None
+    ) -> dict[str, float]:
+        """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own.
+
+        With a side those of its parameters, without one what all parameters have in common.
+        """
+        side = side or self._common
+        h = side.named({**self.step_size.memory, **self._live(group), "t": t})
+        h.update(self._kept(group, t - 1, kept or {}, side) if side.counting else {})
+        for part in side.with_scalars:
             h.update(part.scalars(t, SimpleNamespace(**h)))
         h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0
         return h
-
-
-def pack(values: Mapping[str, float]) -> dict[str, Any]:
-    """Hyper-parameters as they stand in a group: beta1, beta2, ... become ``betas``, where torch's schedulers look."""
-    betas = sorted(n for n in values if n.startswith("beta") and n[4:].isdigit())
-    packed: dict[str, Any] = {"betas": tuple(values[n] for n in betas)} if betas else {}
-    return packed | {n: v for n, v in values.items() if n not in betas}
-
-
-def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of ``_pack``, for a group."""
-    out = {n: v for n, v in group.items() if n not in ("betas", "params")}
-    return out | {f"beta{i}": b for i, b in enumerate(group.get("betas", ()), 1)}
 
 
 def trainable(p: torch.Tensor) -> None:

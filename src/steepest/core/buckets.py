@@ -9,9 +9,9 @@ replaced, appended, resized or moved, or state that was, is found before anythin
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,16 @@ from torch import Tensor
 
 from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
+from steepest.core.draws import drawn
 from steepest.core.evaluate import Evidence
+from steepest.core.sides import Side
 from steepest.core.step import SPARSE
 from steepest.core.stored import coordinates, room
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import is_dense, like_storage
 from steepest.engine.lift import Reduce, Table
+from steepest.engine.state import State
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -49,6 +52,15 @@ class Bucket:
     fixed: Fixed
     scattered: list[tuple[Tensor, Tensor]]  # (parameter, dense working copy) where storage has gaps
     ds: list[Tensor] | None = None
+    draws: dict[str, list[Tensor]] | None = None
+
+    def drawn(self) -> dict[str, list[Tensor]]:
+        """The random tensors of this step, laid out as the parameters."""
+        if self.draws is None:
+            rows = [*zip(self.table.salts, self.params, self.xs, strict=True)]
+            self.draws = {name: [like_storage(drawn(seed, name, self.t, i, p), x) for i, p, x in rows]
+                          for name, seed in self.fixed.side.draws.items()}  # fmt: skip
+        return self.draws
 
 
 @dataclass
@@ -65,11 +77,20 @@ class Fixed:
     addresses: list[int]  # of the parameters
     lengths: list[int]  # their local numbers of elements
     storages: list[torch.UntypedStorage]  # held, so that an equal address is equal memory
+    side: Side
 
 
 def same(now: list[Any], kept: list[Any]) -> bool:
     """Whether two lists hold the same objects."""
     return len(now) == len(kept) and all(map(is_, now, kept))
+
+
+def _at(places: list[int], values: list[Any]) -> list[Any]:
+    return values if len(places) == len(values) else [values[i] for i in places]
+
+
+def _alike(numbers: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    return lambda entry: (entry["step"], *map(entry.get, numbers))
 
 
 class Sorter:
@@ -78,10 +99,13 @@ class Sorter:
     def __init__(self, opt: Optimizer) -> None:
         self.opt: Optimizer = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive
         self.tables: dict[tuple[int, ...], Fixed] = {}
-        self.alike = itemgetter("step", *opt._numbers)  # what parameters of one bucket have in common
-        self.usual: dict[int, Fixed] = {}  # by place of the group: all its parameters, as in most steps
+        # what parameters of one bucket have in common; the numbers that one side keeps another may not have
+        self.alike = itemgetter("step", *opt._numbers) if len(opt._sides) == 1 else _alike(opt._numbers)
+        # by place of the group: a bucket for each side, with all parameters of the group by their places, as in most steps
+        self.usual: dict[int, list[tuple[Fixed, list[int]]]] = {}
         self.params: list[Tensor] = []
         self.places: dict[Tensor, int] = {}
+        self.sides: dict[Tensor, Side] = {}
         self.home: dict[Any, Any] = {}
         self.keys: list[Any] = []
         self.entries: list[Any] = []
@@ -93,6 +117,17 @@ class Sorter:
             self.refresh()
         return self.places[p]
 
+    def side(self, p: Tensor) -> Side:
+        """The side of p, as the direction chooses."""
+        if p not in self.sides:
+            for group in self.opt.param_groups:
+                family, names = self.opt._families.of(group), group.get("param_names", ())
+                for name, q in zip_longest(names, group["params"]):
+                    self.sides[q] = family.sides[family.direction.side(name, q)]
+            if p not in self.sides:  # in no group any more
+                self.sides[p] = self.opt._sides[self.opt.direction.side(None, p)]
+        return self.sides[p]
+
     def refresh(self) -> None:
         """Forget what was kept if the user changed the groups' parameters or put other entries into the state."""
         params = [*chain.from_iterable(map(itemgetter("params"), self.opt.param_groups))]
@@ -101,7 +136,7 @@ class Sorter:
             for p in params:
                 if p.requires_grad:
                     trainable(p)
-            self.params, self.places = params, {p: i for i, p in enumerate(params)}
+            self.params, self.places, self.sides = params, {p: i for i, p in enumerate(params)}, {}
         state = self.opt.state
         if moved or state is not self.home or not self._same_entries(state):
             self.tables.clear()
@@ -132,11 +167,12 @@ class Sorter:
                 continue
             grads = [p.grad for p in params]
             usual = self.usual.get(place)
-            if usual is not None and self._as_usual(usual, grads):
-                yield self.bucket(group, usual, grads)
+            if usual is not None and all(self._as_usual(fixed, _at(rows, grads)) for fixed, rows in usual):
+                for fixed, rows in usual:
+                    yield self.bucket(group, fixed, _at(rows, grads))
                 continue
-            members: dict[tuple[Any, ...], list[tuple[Tensor, Tensor]]] = {}
-            for p, g in zip(params, grads, strict=True):
+            members: dict[tuple[Any, ...], list[int]] = {}
+            for i, (p, g) in enumerate(zip(params, grads, strict=True)):
                 if g is None:
                     continue
                 if g.is_sparse:
@@ -144,13 +180,16 @@ class Sorter:
                 self.init_state(p)
                 charted = self.opt._charted and self.opt.chart.applies(p)
                 alone = id(p) if self.opt.step_size.per == "tensor" else 0
-                key = (self.alike(self.opt.state[p]), p.dtype, g.dtype, p.device, g.device, charted, alone)
-                members.setdefault(key, []).append((p, g))
-            for rows in members.values():
-                fixed = self.fixed([p for p, _ in rows])
-                if len(rows) == len(params):
-                    self.usual[place] = fixed
-                yield self.bucket(group, fixed, [g for _, g in rows])
+                side = self.opt.side(p).place
+                key = (self.alike(self.opt.state[p]), p.dtype, g.dtype, p.device, g.device, charted, alone, side)
+                members.setdefault(key, []).append(i)
+            found = [(self.fixed(_at(rows, params)), rows) for rows in members.values()]
+            if sum(map(len, members.values())) == len(params) and len(found) == len(
+                {one.side.place for one, _ in found}
+            ):
+                self.usual[place] = found
+            for fixed, rows in found:
+                yield self.bucket(group, fixed, _at(rows, grads))
 
     def _as_usual(self, usual: Fixed, grads: list[Tensor | None]) -> bool:
         """Whether all gradients are there, of the usual type, and all parameters have taken the same steps."""
@@ -183,7 +222,7 @@ class Sorter:
                 self.usual.clear()
             storages = [x.untyped_storage() for x in local]
             self.tables[key] = Fixed(params, entries, table, shard.reducer(params), sharded, dense, strides, addresses,
-                                     lengths, storages)  # fmt: skip
+                                     lengths, storages, self.opt.side(params[0]))  # fmt: skip
             self._remember_entries()
         return self.tables[key]
 
@@ -193,7 +232,7 @@ class Sorter:
         Raises:
             RuntimeError: a parameter has another shape than its state; nothing is changed then.
         """
-        specs = self.opt._state_specs
+        specs = fixed.side.specs
         rows = []
         for p, entry in zip(fixed.params, fixed.entries, strict=True):
             x = shard.local(p)
@@ -213,14 +252,18 @@ class Sorter:
                 if key in entry and entry[key].device != x.device:
                     entry[key] = entry[key].to(x.device)
             conform(
-                entry, name, self._kind(name, x), specs[name].signed, like if like.device == x.device else entry[name]
+                entry,
+                name,
+                self._kind(specs[name], x),
+                specs[name].signed,
+                like if like.device == x.device else entry[name],
             )
         self.tables = {key: other for key, other in self.tables.items() if other is not fixed}
         return self.fixed(fixed.params)
 
-    def _kind(self, name: str, x: Tensor) -> str:
+    def _kind(self, spec: State, x: Tensor) -> str:
         compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-        return codecs.kind(self.opt._state_specs[name], self.opt.codec, compute)
+        return codecs.kind(spec, self.opt.codec, compute)
 
     def bucket(self, group: dict[str, Any], fixed: Fixed, gs: list[Any]) -> Bucket:
         """This step's bucket: local, dense tensors, gradients laid out like their parameters."""
@@ -261,13 +304,11 @@ class Sorter:
 
     def init_state(self, p: Tensor) -> None:
         """Make p's state, unless it has one."""
-        state = self.opt.state.get(p, {})
+        state, side = self.opt.state.get(p, {}), self.opt.side(p)
         if "step" in state:
-            if any(
-                not isinstance(state.get(n), float) for n in self.opt._numbers
-            ):  # a checkpoint's, torch's or an old one
+            if any(not isinstance(state.get(n), float) for n in side.numbers):  # a checkpoint's, torch's or an old one
                 group = next(g for g in self.opt.param_groups if any(p is q for q in g["params"]))
-                state.update(self.opt._kept(group, state["step"], state))
+                state.update(self.opt._kept(group, state["step"], state, side))
             return
         trainable(p)  # it may have been frozen when it was given
         state = self.opt.state[p]
@@ -275,7 +316,7 @@ class Sorter:
         for name, spec in self.opt.specs(p).items():
             if name in charted:
                 continue  # made when the coordinates are known
-            kind, own = self._kind(name, x), room(self.opt, p, name)
+            kind, own = self._kind(spec, x), room(self.opt, p, name)
             like = x if kind.startswith("q8") else p
             like = like if own is None else torch.empty(own.shape, device=x.device)
             state.update(codecs.create(name, like, kind, codecs.begin(spec, like, p)))
@@ -286,7 +327,7 @@ class Sorter:
         """One more step for the bucket's parameters, and the numbers that they have then."""
         for entry in bucket.fixed.entries:
             entry["step"] += 1
-        for name in self.opt._numbers:
+        for name in bucket.fixed.side.numbers:
             for entry in bucket.fixed.entries:
                 entry[name] = values[name]
 

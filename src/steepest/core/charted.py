@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steepest.core.draws import drawn
 from steepest.core.spread import decoded
 from steepest.core.stored import room
 from steepest.engine import codec, shard
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     """Fill ``bucket.ds`` with the direction in the parameters' own coordinates, and update the direction's state."""
-    chart, space = opt.chart, SimpleNamespace(**h)
+    chart, space, side = opt.chart, SimpleNamespace(**h), bucket.fixed.side
     pulled, points, gradients, states = [], [], [], []
-    reads_x = any(getattr(part, "reads_x", False) for part in opt.direction.walk())
+    reads_x = any(getattr(part, "reads_x", False) for part in side.direction.walk())
     for p, g in zip(bucket.params, bucket.gs, strict=True):
         state = opt.state[p]
         if shard.is_sharded(p):
@@ -36,8 +37,8 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
         changed = chart.refresh(full, state, bucket.t, opt._sorter.salt(p))
         small = chart.pull(full, state).contiguous()
-        for name in opt._direction_state:
-            spec = opt._state_specs[name]
+        for name in side.inside:
+            spec = side.specs[name]
             shape = spec.of(tuple(small.shape))
             if shape is not None and (name not in state or (changed and chart.on_refresh == "reset")):
                 kind, like = codec.kind(spec, opt.codec, small.dtype), small.new_empty(shape)
@@ -51,7 +52,9 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     table = Table(states, sizes, sizes, bucket.table.salts, ([], []))
     answer = [torch.empty_like(s) for s in pulled]
     live = {"x": points, "g": pulled, "d": answer, "y": points}
-    kernel = opt._kernel("direct", live, bucket.group["maximize"], h)
+    live |= {name: [drawn(seed, name, bucket.t, i, at) for i, at in zip(table.salts, pulled, strict=True)]
+             for name, seed in side.draws.items()}  # fmt: skip
+    kernel = opt._kernel("direct", live, bucket.group["maximize"], h, side)
     kernel.run(table, live, h, bucket.t * 1024, None)
     sign = -1.0 if bucket.group["maximize"] else 1.0
     bucket.ds = []
@@ -87,25 +90,26 @@ def _some_whole(
     opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float], ks: list[int]
 ) -> dict[str, float]:
     """The same for the parameters at some places, which are there as a whole at one time."""
+    side = bucket.fixed.side
     params, entries = [bucket.params[k] for k in ks], [bucket.fixed.entries[k] for k in ks]
     salts = [bucket.table.salts[k] for k in ks]
     gathered = {n: [_gather(live[n][k], p) for k, p in zip(ks, params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
-    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, decoded=True)
+    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, side, decoded=True)
     states = [_whole_states(opt, p, e) for p, e in zip(params, entries, strict=True)]
     sizes, seed = [p.numel() for p in params], bucket.t * 1024
     found = kernel.run(Table(states, sizes, sizes, salts, ([], [])), gathered, h, seed, None)
     for k, p, y, new, entry in zip(ks, params, gathered["y"], states, entries, strict=True):
         if mode != "measure":
             live["y"][k].copy_(shard.part_of(y, p))
-        for place, n in enumerate(opt._state_specs if mode == "commit" else ()):
+        for place, n in enumerate(side.specs if mode == "commit" else ()):
             if n not in new or new[n] is entry[n]:
                 continue
             part, here, scale = shard.part_of(new[n], p), shard.local(entry[n]), entry.get(n + codec.SCALE)
             if scale is None:
                 here.copy_(part)
                 continue
-            kind, into = codec.kind(opt._state_specs[n], opt.codec, part.dtype), (flat(here), scale)
+            kind, into = codec.kind(side.specs[n], opt.codec, part.dtype), (flat(here), scale)
             codec.encode(kind, flat(like_storage(part, here)), into, bucket.table.offsets[k], bucket.table.salts[k],
                          seed + place)  # fmt: skip
     return found
@@ -114,12 +118,12 @@ def _some_whole(
 def _whole_states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> dict[str, Any]:
     """State of the whole of p, as its process has it; what is not spread is the entry's own tensor."""
     states = dict[str, Any]()
-    for n in opt.specs(p):
+    for n, spec in opt.specs(p).items():
         coded = n + codec.SCALE in entry
         if n in entry and room(opt, p, n) is not None:
             states |= {key: entry[key] for key in (n, n + codec.SCALE) if key in entry}
         elif n in entry:
-            numbers = decoded(entry[n], entry[n + codec.SCALE], opt._state_specs[n].signed) if coded else entry[n]
+            numbers = decoded(entry[n], entry[n + codec.SCALE], spec.signed) if coded else entry[n]
             states[n] = _gather(numbers, p) if coded else shard.whole(numbers)
     return states
 

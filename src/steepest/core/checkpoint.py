@@ -14,7 +14,7 @@ import copy
 import math
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,21 +35,28 @@ HOW = ("foreach", "fused", "capturable", "differentiable", "decoupled_weight_dec
 if TYPE_CHECKING:
     from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
+    from steepest.core.part import Part
 
 
-def _names(opt: Assembly) -> dict[str, str]:
-    """What torch.optim calls the states of this method's parts, by our names."""
-    return {ours: theirs for part in opt.parts() for ours, theirs in part.torch_names.items()}
+def _names(parts: Iterable[Part]) -> dict[str, str]:
+    """What torch.optim calls the states of parts, by our names."""
+    return {ours: theirs for part in parts for ours, theirs in part.torch_names.items()}
 
 
-def _shown(opt: Assembly) -> dict[str, str]:
+def _shown(opt: Assembly, parts: Iterable[Part]) -> dict[str, str]:
     """The same where checkpoints are torch's."""
-    return {} if opt.torch_group is None else _names(opt)
+    return {} if opt.torch_group is None else _names(parts)
+
+
+def _choices(opt: Assembly, group: Mapping[str, Any]) -> dict[str, Any]:
+    """What torch has in each group besides numbers, as it is here."""
+    fixed = dict(opt.torch_group or {})
+    return fixed | {n: getattr(part, n) for part in opt._families.of(group).parts for n in part.structure if n in fixed}
 
 
 def fresh(opt: Assembly) -> defaultdict[Any, Any]:
     """``optimizer.state`` before the first step."""
-    names = _shown(opt)
+    names = _shown(opt, opt.parts())
     return defaultdict(partial(Entry, names) if names else dict)
 
 
@@ -61,16 +68,14 @@ def export(opt: Optimizer) -> dict[str, Any]:
     for before in opt._optimizer_state_dict_pre_hooks.values():
         before(opt)
     places = {id(p): i for i, p in enumerate(p for group in opt.param_groups for p in group["params"])}
-    names = _shown(opt)
-    extra: dict[str, Any] = dict(opt.torch_group or {})
-    extra |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in extra}
     groups: list[dict[str, Any]] = []
     state: dict[Any, Any] = {key: value for key, value in opt.state.items() if not isinstance(key, Tensor)}
     for group in opt.param_groups:
         own = {n: plain(v) for n, v in group.items() if n != "params"}
-        groups.append({**extra, **own, "params": [places[id(p)] for p in group["params"]]})
+        groups.append({**_choices(opt, group), **own, "params": [places[id(p)] for p in group["params"]]})
         for p in group["params"]:
             if p in opt.state:
+                names = _shown(opt, opt.side(p).parts)
                 entry = {names.get(n, n): plain(v) for n, v in to_saved(opt, p, opt.state[p]).items()}
                 state[places[id(p)]] = opt.to_torch(entry, group)
     saved: dict[str, Any] = {"state": state, "param_groups": groups, "counters": opt.counters.as_dict()}
@@ -88,9 +93,7 @@ def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
     Raises:
         ValueError: for instance ``momentum`` in a group of an SGD that was made without.
     """
-    fixed = dict(opt.torch_group or {})
-    fixed |= {n: getattr(part, n) for part in opt.parts() for n in part.structure if n in fixed}
-    for name, ours in fixed.items():
+    for name, ours in _choices(opt, group).items():
         asked = group.get(name, ours)
         if name not in opt.defaults and isinstance(ours, (bool, int, float)) and asked != ours:
             raise ValueError(f"{type(opt).__name__} was made with {name}={ours!r}, a group or checkpoint has "
@@ -192,6 +195,10 @@ def _groups(opt: Optimizer, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _group(opt: Optimizer, owner: str, mine: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     given = {n: copy.deepcopy(plain(v)) for n, v in theirs.items() if n != "params"}
+    if given.get("direction") != mine.get("direction"):
+        was, now = (group.get("direction") or repr(opt.direction) for group in (given, mine))
+        raise ValueError(f"{owner} was saved with the direction {was}, here it has {now}: give its groups the directions "
+                         "that they had, in the same order")  # fmt: skip
     opt.check_group(owner, given)
     trusting = opt.nonfinite == "propagate"
     remembered = dict(opt.step_size.memory if opt.step_size.per != "tensor" else {})
@@ -211,7 +218,7 @@ def _group(opt: Optimizer, owner: str, mine: dict[str, Any], theirs: Mapping[str
             raise ValueError(f"{owner}: 't' {wrong}")
         given["t"] = int(given["t"])
     before = {n: v for n, v in mine.items() if n != "t"}
-    defaults = {n: v for n, v in opt.defaults.items() if n != "t"}
+    defaults = {n: v for n, v in opt._families.defaults(mine, opt.defaults).items() if n != "t"}
     own: dict[str, Any] = {n: mine[n] for n in ("params", "param_names") if n in mine}  # as they are here
     return {**defaults, **before, **given, **own}
 
@@ -221,7 +228,6 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     _mapping(saved["state"], "the state of a checkpoint")
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
                       (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
-    names = {theirs: ours for ours, theirs in _names(opt).items()}
     strange = sorted({n for g in saved["param_groups"] for n in _asked_of(opt, g) if n not in g})
     state = fresh(opt)
     if strange and saved["state"] and opt.torch_group is not None and any("t" not in g for g in saved["param_groups"]):
@@ -232,16 +238,20 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
             state[key] = copy.deepcopy(given)
             continue
         _mapping(given, f"the state of parameter {key}")
+        p = params[key]
+        names = {theirs: ours for ours, theirs in _names(opt.side(p).parts).items()}
         entry = {names.get(n, str(n)): v for n, v in given.items() if v is not None}
         entry = opt.from_torch(entry)
         if entry:
-            state[params[key]].update(_entry(opt, key, params[key], entry, strange))
+            state[p].update(_entry(opt, key, p, entry, strange))
     return state
 
 
 def _asked_of(opt: Optimizer, group: Mapping[str, Any]) -> list[str]:
     """The numbers and choices that this method has in its groups, and others may not have."""
-    names = [n for n in opt.defaults if n == "betas" or n in opt._intervals]
+    names = [
+        n for n in opt._families.defaults(group, opt.defaults) if n == "betas" or n in opt._families.of(group).intervals
+    ]
     if "t" in group:  # ours; a flattened checkpoint leaves out what only torch's groups have
         return names + [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
     return names + [n for n in opt.torch_group or {} if n not in HOW]
@@ -258,10 +268,10 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
     check_kept(given, p, key)
     entry = {name: _own(value, p) for name, value in given.items()}
     wrong = from_saved(opt, p, entry) or _states(opt, p, entry) or _kept(opt, p, entry)
-    for name, start in {**memory, **dict.fromkeys(opt._numbers, math.nan)}.items():
+    for name, start in {**memory, **dict.fromkeys(opt.side(p).numbers, math.nan)}.items():
         if name in entry and wrong is None and number(entry[name], start, opt.nonfinite == "propagate") is None:
             entry[name] = float(entry[name])
-    if "step" in entry or any(n in entry for n in opt._state_specs):
+    if "step" in entry or any(n in entry for n in opt.specs(p)):
         entry.setdefault("step", 1)  # torch's SGD keeps no count, but has begun if it has state
         if count(entry["step"]) is None:
             entry["step"] = int(entry["step"])
@@ -274,10 +284,14 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
 def _refuse_other_state(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
                         memory: Mapping[str, float]) -> None:  # fmt: skip
     charted, specs = coordinates(opt, p), opt.specs(p)
-    states = [n for n in opt._state_specs if n in given]
+    states = [n for n in specs if n in given]
     needed = [n for n in specs if n not in charted]
     missing = [n for n in needed if n not in given]
-    own = {"step", *opt._state_specs, *(n + codec.SCALE for n in opt._state_specs), *memory}
+    if elsewhere := [n for n in opt._state_specs if n in given and n not in specs]:
+        raise ValueError(f"parameter {key} was on another side of {opt.direction!r} when the checkpoint was saved: it has "
+                         f"{elsewhere}, and {[*specs] or 'no state'} is needed here; choose as it was done then, or leave "
+                         "this parameter out of 'state'")  # fmt: skip
+    own = {"step", *specs, *(n + codec.SCALE for n in specs), *memory}
     own |= {KEPT, *(n for part in opt.parts() for n in part.keeps)}
     others = strange and not {*given} <= own and (missing or not needed)  # what a wrapper adds comes with our numbers
     if others or (missing and (states or "step" in given)):

@@ -118,8 +118,9 @@ class Field:
         """A live number as its part was made with it; from the class the default."""
         if part is None:
             return self.default
-        if self.kind == "hyper" and self.attribute in vars(part).get("values", {}):
-            return part.values[self.attribute]
+        shown = part.prefixed.get(self.attribute, self.attribute)
+        if self.kind == "hyper" and shown in vars(part).get("values", {}):
+            return part.values[shown]
         raise AttributeError(f"{type(part).__name__!r} object has no attribute {self.attribute!r}")
 
     @property

@@ -7,7 +7,7 @@ keeps them.  So only what is one slip of the finger away from a name of ours cou
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,3 +100,18 @@ def listed(params: Any) -> Any:
     raise TypeError(
         f"params must be parameters or groups of them, got {type(params).__name__}: give model.parameters()"
     )
+
+
+def pack(values: Mapping[str, float]) -> dict[str, Any]:
+    """Hyper-parameters as they stand in a group: beta1, beta2, ... become ``betas``, where torch's schedulers look."""
+    betas = sorted(n for n in values if n.startswith("beta") and n[4:].isdigit())
+    packed: dict[str, Any] = {"betas": tuple(values[n] for n in betas)} if betas else {}
+    return packed | {n: v for n, v in values.items() if n not in betas}
+
+
+def unpack(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of ``pack``, for a group."""
+    out = {n: v for n, v in group.items() if n not in ("betas", "params")}
+    if "betas" in group:
+        out.update({f"beta{i}": b for i, b in enumerate(group["betas"], 1)})
+    return out

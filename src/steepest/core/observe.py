@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from steepest.core.part import StepSize
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES, Course
 from steepest.engine import shard
 
@@ -25,6 +27,8 @@ Step = TypeVar("Step", bound=Callable[..., Any])
 #: what the sums of step sizes are called: the root is taken of squares
 SQUARES = {"dd": "direction_norm", "gg": "gradient_norm", "now": "gradient_norm"}
 SLOPE = "gd"
+#: steps in which a 16-bit weight must have moved once
+STILL = 100
 
 
 def observed(step: Step) -> Step:
@@ -123,3 +127,30 @@ def metrics(opt: Assembly) -> dict[str, float]:
     counts = {**opt.counters.as_dict(), "gradient_equivalents": opt.counters.gradient_equivalents}
     found = {**rates(opt), **rest, **measured(opt), **told.get("norms", {}), **counts}
     return {name: float(value) for name, value in found.items()}
+
+
+def look_for_motion(opt: Any) -> None:
+    """After some steps, say so if 16-bit weights have not moved by steps that a step size has found by itself."""
+    if opt.counters.steps not in (1, STILL) or type(opt.step_size) is StepSize:
+        return
+    short = [p for group in opt.param_groups if group["lr"] > 0 for p in group["params"] if p.element_size() == 2]
+    bits = [int(shard.local(p).detach().contiguous().view(torch.int16).sum()) for p in short]
+    wanted = any(p.grad is not None and bool(shard.local(p.grad).any()) for p in short)
+    if opt.counters.steps == 1:
+        opt._bits = bits
+    elif wanted and bits == opt.__dict__.pop("_bits", None):
+        longer = " or ".join(f"a larger {n}" for n in ("reps_rel", "d0") if n in opt.defaults)
+        warnings.warn(f"{type(opt).__name__} has not moved a 16-bit weight in {STILL} steps: its steps are below "
+                      f"the spacing of {short[0].dtype}. Keep the weights in float32 and compute in 16 bits under "
+                      f"autocast{', or begin with ' + longer if longer else ''}", stacklevel=5)  # fmt: skip
+
+
+def count_skip(opt: Any, what: str) -> None:
+    """Count a step that was not taken as it was, once a step; the first one is said."""
+    if opt._held == opt.counters.steps:
+        return
+    opt._held = opt.counters.steps
+    opt.counters.skipped += 1
+    if opt.counters.skipped == 1:
+        warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
+                      "in opt.counters.skipped; said once)", stacklevel=5)  # fmt: skip

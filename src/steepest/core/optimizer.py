@@ -8,8 +8,7 @@ and numbers.  Parameters are worked on in *buckets*: one group, one type, one st
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -18,20 +17,22 @@ from typing import Any, Unpack, overload
 import torch
 from torch import Tensor
 
-from steepest.core.assembly import Assembly, pack
+from steepest.core.assembly import Assembly
 from steepest.core.averaged import ready, refuse_in_block
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.fields import check_number, nearest
-from steepest.core.given import listed, plain
-from steepest.core.observe import observed
+from steepest.core.given import listed, pack, plain
+from steepest.core.observe import count_skip, observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
-from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
+from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, State, StepSize
 from steepest.core.rule import Maps
 from steepest.core.shares import Share, Shares
+from steepest.core.sides import Side
 from steepest.core.step import Run, no_trial
+from steepest.core.stored import shape_of
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import like_storage
@@ -197,7 +198,7 @@ class Optimizer(Assembly):
             for bucket in kept or self._buckets(evidence, h):
                 self._kernel_run("measure", bucket, h, share.of(bucket).sums)
             if self.nonfinite != "propagate" and share.spoiled():
-                self._held_back("step skipped")
+                count_skip(self, "step skipped")
                 if not any(one.fine for one in share):
                     self._uncount()
                     return False
@@ -215,7 +216,7 @@ class Optimizer(Assembly):
                 self._sorter.count(bucket, self._values(bucket, h))
         stopped = sum(one.after.get(STOPPED, 0.0) for one in share)
         if stopped:
-            self._held_back(f"{stopped:.0f} elements were left as they are")
+            count_skip(self, f"{stopped:.0f} elements were left as they are")
         share.digest(self.nonfinite == "propagate", self.param_groups)
         run.told["move"] = [*share], [h[id(group)] for group in self.param_groups]
         return True
@@ -272,17 +273,8 @@ class Optimizer(Assembly):
         if self.nonfinite == "raise":
             raise RuntimeError("the loss or a gradient is NaN or infinite; nothing was changed. Lower lr, clip "
                                "gradients, or pass nonfinite='skip' to leave such steps out")  # fmt: skip
-        self._held_back("step skipped")
+        count_skip(self, "step skipped")
         return False
-
-    def _held_back(self, what: str) -> None:
-        if self._held == self.counters.steps:  # counted once a step
-            return
-        self._held = self.counters.steps
-        self.counters.skipped += 1
-        if self.counters.skipped == 1:
-            warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
-                          "in opt.counters.skipped; said once)", stacklevel=5)  # fmt: skip
 
     def _buckets(self, evidence: Evidence, h: dict[int, dict[str, float]]) -> Iterator[Bucket]:
         """Buckets with their direction made where it works in other coordinates."""
@@ -293,7 +285,7 @@ class Optimizer(Assembly):
                     bucket.fixed.reduce(bad)
                 fine = [not n for n in bad.flatten().tolist()]
                 if not all(fine):
-                    self._held_back("whole tensors were left as they are")
+                    count_skip(self, "whole tensors were left as they are")
                     kept = [p for p, ok in zip(bucket.params, fine, strict=True) if ok]
                     if not kept:
                         continue
@@ -306,7 +298,8 @@ class Optimizer(Assembly):
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self._charted and self.chart.applies(bucket.params[0]):
                 clock, own = self.chart.clock(bucket.t), bucket.fixed.entries[0]
-                through_chart(self, bucket, self._h(bucket.group, clock, own if clock == bucket.t else None))
+                own = own if clock == bucket.t else {}
+                through_chart(self, bucket, self._h(bucket.group, clock, own, bucket.fixed.side))
             yield bucket
 
     # ---- kernels -------------------------------------------------------------------------------------------------
@@ -315,9 +308,8 @@ class Optimizer(Assembly):
                     xs: list[Tensor] | None = None) -> None:  # fmt: skip
         group, table, values = bucket.group, bucket.table, self._values(bucket, h)
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
-        if bucket.ds is not None:
-            live["d"] = bucket.ds
-        kernel = self._kernel(mode, live, group["maximize"], values)
+        live |= bucket.drawn() if bucket.ds is None else {"d": bucket.ds}
+        kernel = self._kernel(mode, live, group["maximize"], values, bucket.fixed.side)
         if bucket.fixed.sharded and kernel.whole:
             found = on_whole(self, mode, bucket, live, values)
         else:
@@ -326,37 +318,43 @@ class Optimizer(Assembly):
             sums[name] = sums.get(name, 0.0) + value
 
     def _values(self, bucket: Bucket, h: dict[int, dict[str, float]]) -> dict[str, float]:
-        values = h[id(bucket.group)]
-        if bucket.t == bucket.group["t"] and not self._numbers:
+        values, side = h[id(bucket.group)], bucket.fixed.side
+        if bucket.t == bucket.group["t"] and side is self._common and not side.numbers:
             return values
-        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0])  # it missed some steps
+        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0], side)  # of its own side, or it missed some steps
         return own | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
-    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], decoded: bool = False
-                ) -> Kernel:  # fmt: skip
+    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], side: Side,
+                decoded: bool = False) -> Kernel:  # fmt: skip
         x, given = live["x"][0], "d" in live and mode != "direct"
-        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize, decoded)
+        key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize, side.place, decoded)
         kernel = self._kernels.get(key)
         if kernel is None:
             guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
-            maps = Maps(self.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
+            maps = Maps(side.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
             compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-            names = [n for n in self._state_specs if not (given and n in self._direction_state)]
-            if mode == "direct":
-                names = self._direction_state
-            states, whole = {n: self._state_specs[n] for n in names}, maps.whole(mode)
+            names = side.inside if mode == "direct" else [n for n in side.specs if not (given and n in side.inside)]
+            states, whole = {n: side.specs[n] for n in names}, maps.whole(mode)
             spec = Spec(
-                getattr(maps, mode),
-                {n: KIND[live[n][0].dtype] for n in ("x", "g", "d") if n in live},
+                side.rule(getattr(maps, mode)),
+                {n: KIND[live[n][0].dtype] for n in ("x", "g", "d", *side.draws) if n in live},
                 codecs.kinds(states, self.codec, compute, decoded),
                 list(h),
                 repr(whole[-1]) if whole else "",
-                replace(maps, guard=False).commit if guard and mode == "commit" else None,
+                side.rule(replace(maps, guard=False).commit) if guard and mode == "commit" else None,
                 frozenset(n for n in names if states[n].shape is not None),
                 all(part.batched for part in whole),
             )
             kernel = self._kernels[key] = make(spec, self.lift, x.device)
         return kernel
+
+    def side(self, p: Tensor) -> Side:
+        """What is done with the parameter p."""
+        return self._sides[0] if len(self._sides) == 1 else self._sorter.side(p)
+
+    def specs(self, p: Tensor) -> Mapping[str, State]:
+        """The states of the parameter p, as in ``state[p]``; one whose shape is None for p's is not there."""
+        return {n: spec for n, spec in self.side(p).specs.items() if shape_of(self, p, n) is not None}
 
     def _clear(self) -> None:
         self._kernels: dict[tuple[Any, ...], Kernel] = {}

@@ -15,10 +15,11 @@ tensor's value.  They are traced once and run by any lift.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Container, Iterator, Mapping
 from inspect import Signature
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform, get_args
 
 from torch import Tensor
 
@@ -70,6 +71,10 @@ class Part:
     batched: bool = False
     #: names under which host parts keep something of their own in ``optimizer.state[p]``
     keeps: ClassVar[tuple[str, ...]] = ()
+    #: standard normal tensors shaped like the gradient, new at each step, that its maps find in ``s``; see ``core.draws``
+    draws: ClassVar[tuple[str, ...]] = ()
+    #: of what it draws; a part whose users may choose another has a field of this name
+    seed: int = 0
     #: numbers kept with each parameter: ``scalars`` finds them in ``h`` and answers what they are after the step
     numbers: ClassVar[tuple[str, ...]] = ()
     #: other names this part's state has in torch.optim's checkpoints
@@ -78,6 +83,8 @@ class Part:
     __signature__: ClassVar[Signature]
     values: dict[str, float]
     inner: tuple[Part, ...] = ()
+    #: how groups and checkpoints call its live numbers and state, where it stands beside another part of the same names
+    prefixed: Mapping[str, str] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -125,6 +132,19 @@ class Part:
         for part in self.inner:
             yield from part.walk()
 
+    def renamed(self, names: Container[str], prefix: str) -> Self:
+        """A copy that groups and checkpoints know with a prefix before these names; its maps use the names as before."""
+        made = copy.copy(self)
+        for table in ("hyper", "values", "state", "torch_names"):
+            setattr(made, table, {prefix * (n in names) + n: v for n, v in getattr(self, table).items()})
+        known = self.prefixed or {n: n for n in (*self.hyper, *self.state)}
+        made.prefixed = {own: prefix * (n in names) + n for own, n in known.items()}
+        made.inner = tuple(part.renamed(names, prefix) for part in self.inner)
+        for field in self.fields.values():
+            if field.kind == "part" and (inside := getattr(self, field.attribute)) in self.inner:
+                setattr(made, field.attribute, made.inner[self.inner.index(inside)])
+        return made
+
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
         """Numbers that depend on the step count t (1 at the first step), computed once a step and found in ``h``."""
         return {}
@@ -133,9 +153,14 @@ class Part:
         """The ``numbers`` of a parameter that has taken t steps and has none: 0 at the beginning, more in old checkpoints."""
         return {}
 
+    def outline(self) -> str:
+        """What it is, without live numbers."""
+        fixed = (f"{name}={getattr(self, name)!r}" for name in self.structure)
+        return f"{type(self).__name__}({', '.join([*(part.outline() for part in self.inner), *fixed])})"
+
     def __repr__(self) -> str:
         shown = [repr(part) for part in self.inner]
-        shown += [f"{name}={value:g}" for name, value in self.values.items()]
+        shown += [f"{own}={self.values[self.prefixed.get(own, own)]:g}" for own in type(self).hyper]
         shown += [f"{name}={getattr(self, name)!r}" for name in self.structure]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -145,6 +170,16 @@ class Direction(Part):
 
     #: whether the map looks at x (with a chart, x must then be brought into its coordinates too)
     reads_x = False
+    #: live numbers that multiply the learning rate of the parameters with this direction, as groups call them
+    rates = tuple[str, ...]()
+
+    def sides(self) -> tuple[Direction, ...]:
+        """The directions that this one is for different parameters: itself alone, unless it chooses."""
+        return (self,)
+
+    def side(self, name: str | None, x: Tensor) -> int:
+        """The place among ``sides`` of the direction for the parameter x; its name is None where it is not known."""
+        return 0
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The direction of descent d and the state after this step, both shaped like g; here g itself."""
@@ -164,6 +199,21 @@ class Around(Direction):
         both = (type(self), self.around)
         self.pointwise = all(part.pointwise for part in both)
         self.batched = all(part.pointwise or part.batched for part in both)
+
+    def sides(self) -> tuple[Direction, ...]:
+        """This direction around each of those that the inner one chooses from."""
+        inside = self.around.sides()
+        return (self,) if inside == (self.around,) else tuple(map(self._with, inside))
+
+    def _with(self, inner: Direction) -> Self:
+        made = copy.copy(self)
+        made.around, made.inner, made.rates = inner, (inner,), inner.rates
+        made.__post_init__()
+        return made
+
+    def side(self, name: str | None, x: Tensor) -> int:
+        """As the inner direction says."""
+        return self.around.side(name, x)
 
     def ask_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """What the direction inside answers."""

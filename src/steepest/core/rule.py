@@ -102,9 +102,19 @@ class Maps:
         maps += [] if mode == "direct" else [self.step_size, self.geometry, self.point]
         return whole_parts(*maps)
 
+    def _directed(self, g: Tensor, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, dict[str, Tensor]]:
+        d, new = fitting(self.direction, g, *self.direction(g, t.x, t, h), t)
+        return self._rated(d, h), new
+
+    def _rated(self, value: Tensor, h: Scalars) -> Tensor:
+        """A direction or a step size, multiplied as the learning rate of parameters with this direction is."""
+        for name in self.direction.rates:
+            value = value * getattr(h, name)
+        return value
+
     def _d(self, t: SimpleNamespace, h: Scalars) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         g = -t.g if self.maximize else t.g
-        d, new = (t.d, {}) if self.given else fitting(self.direction, g, *self.direction(g, t.x, t, h), t)
+        d, new = (t.d, {}) if self.given else self._directed(g, t, h)
         if self.point.bends:
             d, more = fitting(self.point, g, *self.point.after_direction(d, t.x, t, h), t)
             new = new | more
@@ -112,11 +122,11 @@ class Maps:
 
     def _moved(self, d: Tensor, t: SimpleNamespace, h: Scalars) -> Tensor:
         u = d if self.step_size.weighs_gradient else d * h.eta
-        return self.geometry(t.x, u, self.point.pace(h.eta, h), h)
+        return self.geometry(t.x, u, self.point.pace(self._rated(h.eta, h), h), h)
 
     def direct(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The direction and its new state."""
-        d, new = fitting(self.direction, t.g, *self.direction(-t.g if self.maximize else t.g, t.x, t, h), t)
+        d, new = self._directed(-t.g if self.maximize else t.g, t, h)
         if self.guard:
             new = {n: torch.where(torch.isfinite(v), v, getattr(t, n)) for n, v in new.items()}
         return new | {"d": d}, {}

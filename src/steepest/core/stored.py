@@ -19,7 +19,6 @@ from steepest.core.fields import as_float
 from steepest.engine import codec, layout, shard
 
 if TYPE_CHECKING:
-    from steepest.core.assembly import Assembly
     from steepest.core.optimizer import Optimizer
 
 
@@ -112,23 +111,23 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
     return None
 
 
-def coordinates(opt: Assembly, p: Tensor) -> list[str]:
+def coordinates(opt: Optimizer, p: Tensor) -> list[str]:
     """The states of p that live in a chart's coordinates."""
-    return opt._direction_state if opt._charted and opt.chart.applies(p) else []
+    return opt.side(p).inside if opt._charted and opt.chart.applies(p) else []
 
 
-def shape_of(opt: Assembly, p: Tensor, name: str) -> tuple[int, ...] | None:
+def shape_of(opt: Optimizer, p: Tensor, name: str) -> tuple[int, ...] | None:
     """The whole shape of a state of p; None where p has no such state."""
-    return opt._state_specs[name].of(tuple(opt.chart.shape(p) if name in coordinates(opt, p) else p.shape))
+    return opt.side(p).specs[name].of(tuple(opt.chart.shape(p) if name in coordinates(opt, p) else p.shape))
 
 
-def room(opt: Assembly, p: Tensor, name: str) -> Tensor | None:
+def room(opt: Optimizer, p: Tensor, name: str) -> Tensor | None:
     """A tensor without values, laid out as a state of p that does not follow p's elements; None where it does.
 
     Such a state is in a chart's coordinates or has a shape of its own.  It belongs to the whole of a p that is spread over
     processes, and all of them hold the same.
     """
-    if opt._state_specs[name].shape is None and name not in coordinates(opt, p):
+    if opt.side(p).specs[name].shape is None and name not in coordinates(opt, p):
         return None
     return torch.empty(shape_of(opt, p, name) or (), device="meta")
 

@@ -8,11 +8,13 @@ from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adamax import AdaMax
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
+from steepest.direction.choose import Choose
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
+from steepest.direction.noise import AnnealedNoise
 from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.sign import Lion, Sign
@@ -30,10 +32,12 @@ __all__ = [
     "Adam",
     "AdamSQR",
     "Adopt",
+    "AnnealedNoise",
     "Around",
     "Averaged",
     "BoxScaled",
     "Cautious",
+    "Choose",
     "Coupled",
     "DiagonalHessian",
     "Direction",

@@ -126,7 +126,7 @@ class Printed:
 
     def __init__(self, spec: Spec, program: Program) -> None:
         used = {*program.reads, *program.stores}
-        self.live = [n for n in ("x", "g", "d") if n in spec.live]
+        self.live = [*spec.live]
         self.keys: list[str] = []
         self.kinds: list[str] = []  # of each key; a scale is float32
         for n, kind in spec.stored.items():

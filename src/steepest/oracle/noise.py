@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from steepest.core.draws import normal, seed_of
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, whole
 from steepest.core.part import Oracle
 from steepest.core.step import Run
 from steepest.engine import shard
-from steepest.oracle.draws import normal, seed_of
 
 
 class AffineNoise(Oracle):

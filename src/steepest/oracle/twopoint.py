@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from steepest.core.draws import normal, seed_of
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import flag, real, whole
 from steepest.core.part import Oracle
 from steepest.core.step import Run
-from steepest.oracle.draws import normal, seed_of
 
 
 class TwoPoint(Oracle):

@@ -98,7 +98,7 @@ def recall(run: Run, p: Tensor, name: str) -> Tensor:
 
 def remember(run: Run, p: Tensor, name: str, value: Tensor) -> None:
     """Keep numbers for p under this name, rounded as the codec says; after p's move, when its state is there."""
-    entry, place = run.opt.state[p], list(run.opt._state_specs).index(name)
+    entry, place = run.opt.state[p], list(run.opt.specs(p)).index(name)
     kind = codec.kind(run.opt._state_specs[name], run.opt.codec, wide(shard.local(p)).dtype)
     stored = tuple(shard.local(entry[k]) for k in (name, name + codec.SCALE) if k in entry)
     room = (flat(stored[0]), *stored[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 from steepest.core.evaluate import Evidence
@@ -46,11 +47,15 @@ class SGD(Optimizer):
             unused = {"momentum": 0.0, "dampening": dampening}
             self.defaults |= unused
             for group in self.param_groups:
-                group |= unused
+                group |= {name: value for name, value in unused.items() if name not in group}
 
     def _begins(self) -> bool:
         """Whether a schedule has given a momentum to what was made without."""
-        return "m" not in self._state_specs and any(float(group["momentum"]) for group in self.param_groups)
+        return "m" not in self._sides[0].specs and self._remembers(self.param_groups)
+
+    @staticmethod
+    def _remembers(groups: Iterable[Any]) -> bool:
+        return any(float(group.get("momentum", 0)) for group in groups if "direction" not in group)
 
     def _begin(self) -> None:
         """Remember gradients from now on."""
@@ -58,8 +63,9 @@ class SGD(Optimizer):
         self.direction = Coupled(Momentum(dampening=self.defaults["dampening"]), weight_decay=weight_decay)
         self._check_assembly()
         self._plain += ["momentum", "dampening"]
+        self._clear()
         for p, entry in self.state.items():
-            if "step" in entry:
+            if "step" in entry and "m" not in entry:
                 step = entry.pop("step")
                 self._sorter.init_state(p)
                 entry["step"] = step
@@ -78,7 +84,7 @@ class SGD(Optimizer):
             ValueError: the checkpoint has a momentum, and this optimizer was made without.
         """
         groups = state_dict.get("param_groups", ()) if isinstance(state_dict, dict) else ()
-        if "m" not in self._state_specs and any(float(group.get("momentum", 0)) for group in groups):
+        if "m" not in self._sides[0].specs and self._remembers(groups):
             if not self._begins():
                 raise ValueError("SGD was made with momentum=0, the checkpoint has a momentum: give it to the constructor, or "
                                  "make the schedule that does before loading")  # fmt: skip
