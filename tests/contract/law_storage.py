@@ -117,7 +117,8 @@ def auto_is_quiet_and_quick(case: Case) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         walk(case, world, opt, 2)
-    assert {type(kernel).__name__ for kernel in opt._kernels.values()} == {"Printed" if case.printed else "Stacked"}
+    found = {type(kernel).__name__ for kernel in opt._kernels.values()}
+    assert found == {"Printed"} if case.printed else found <= {"Stacked", "Eager"}
 
 
 @law(concerns=lambda case: case.name in ("AdamW", "Lion", "MARS"), slow=True)
