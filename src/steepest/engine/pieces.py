@@ -157,11 +157,13 @@ class Pieces:
         self.names = [n for n in (*spec.live, *spec.stored) if n in program.reads or n in program.stores]
         last = {a: i for i, op in enumerate(self.ops) for a in op.args if isinstance(a, str)}
         last |= {self.stopped: len(self.ops)} if isinstance(self.stopped, str) else {}
+        # what is stored elsewhere as it came must not be written over before
+        last |= {v: len(self.ops) for n, v in program.stores.items() if v in self.names and v != n}
         final = {v: n for n, v in program.stores.items()}
         born = {op.name: i for i, op in enumerate(self.ops)}
         used = set[str]()  # stored tensors that have been written over
         self.place: dict[str, int | str] = {}  # where a result goes: a buffer's number, or the name of what is stored
-        self.copies = dict(program.stores)
+        self.copies = dict(sorted(program.stores.items(), key=lambda item: item[1] not in self.names))
         free: list[int] = []
         self.buffers = 0
         for i, op in enumerate(self.ops):
