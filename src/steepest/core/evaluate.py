@@ -25,12 +25,17 @@ import torch
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable, which would load the compiler at import
 
-from steepest.core.replay import Buffers, Scope, Streams, resharded, writes
+from steepest.core.products import explained, marked, pull, refuse_dead_ends, smooth
+from steepest.core.replay import Buffers, Scope, Streams, resharded, whole_weights, writes
 from steepest.core.rows import Rows
 from steepest.engine import shard
 
+SPARSE = "sparse gradients are not supported: make the embedding with sparse=False"
+
 Closure = Callable[[], Any]
-Along = Callable[[list["Tensor | None"]], list["Tensor | None"]]
+Parts = list["Tensor | None"]
+Hessian = Callable[[Parts], Parts]
+T = TypeVar("T")
 Step = TypeVar("Step", bound=Callable[..., Any])
 Found = TypeVar("Found")
 
@@ -178,46 +183,55 @@ class Evaluator:
             for p, g in zip(self.params, kept, strict=True):
                 p.grad = g
 
-    def twice(self, along: Along) -> tuple[Tensor, list[Tensor | None]]:
-        """The loss, its gradient left in ``p.grad``, and H v with v = ``along(gradient)``, by backpropagating twice.
+    def twice(self, use: Callable[[Parts, Hessian], T]) -> tuple[Tensor, T]:
+        """The loss, its gradient left in ``p.grad``, and what ``use`` makes of the gradient and of products H v.
+
+        Both are means over all processes.  ``use(g, H)`` gets a tensor a parameter (None where the loss does not depend on
+        it; whole tensors, also of sharded parameters), and H(v), which takes and returns the same; each is counted.
 
         Raises:
-            RuntimeError: the closure calls backward itself, a loss is scaled, or there are several processes, whose
-                gradients are averaged in ways that do not reach the second derivatives.
+            RuntimeError: the closure calls backward itself, or the loss cannot be differentiated twice.
         """
-        if self.scaler is not None or shard.processes() > 1:
-            raise RuntimeError("second derivatives are for one process without a GradScaler: use finite differences")
         if self._before or self.calls_backward is False:
             self._clear()
         before = [(p.grad, writes(p.grad)) for p in self.params]
-        with torch.enable_grad(), self._question():
+        scale = 1.0 if self.scaler is None else float(self.scaler.get_scale())
+        with whole_weights(self._reached[0], self.params) as weights, smooth(), self._question():
             loss = self._call()
             if any(p.grad is not g or writes(p.grad) != v for p, (g, v) in zip(self.params, before, strict=True)):
                 raise RuntimeError("second derivatives need the loss before it is backpropagated, and the closure calls "
                                    "backward itself: let it only compute and return the loss")  # fmt: skip
             self.calls_backward = False
-            used = [p for p in self.params if p.requires_grad and loss.requires_grad]
-            first = torch.autograd.grad(loss, used, create_graph=True, allow_unused=True) if used else ()
-            g: dict[int, Tensor | None] = dict(zip(map(id, used), first, strict=True))
-            v = along([None if gi is None else gi.detach() for gi in (g.get(id(p)) for p in self.params)])
-            pairs = [(g[id(p)], vi) for p, vi in zip(self.params, v, strict=True) if vi is not None]
-            curved = [(gi, vi) for gi, vi in pairs if gi is not None and gi.requires_grad]
-            second = (
-                torch.autograd.grad([c[0] for c in curved], used, [c[1] for c in curved], allow_unused=True)
-                if curved
-                else ()
-            )
-        product = dict(zip(map(id, used), second, strict=False))
-        for p in self.params:
-            gi = g.get(id(p))
-            p.grad = None if gi is None else gi.detach()
+            places = [i for i, w in enumerate(weights) if w.requires_grad and loss.requires_grad]
+            used = [weights[i] for i in places]
+            raised = marked(loss if self.scaler is None else self.scaler.scale(loss))
+            with explained():
+                found = torch.autograd.grad(raised, used, create_graph=True, allow_unused=True) if used else ()
+            if any(gi is not None and gi.is_sparse for gi in found):
+                raise RuntimeError(SPARSE)
+            refuse_dead_ends(found, loss)
+            slope = {i: g for i, g in zip(places, found, strict=True) if g is not None}
+            slope = {i: slope.get(i, torch.zeros_like(weights[i])) for i in shard.anywhere([*slope], len(weights))}
+            g: Parts = [None] * len(weights)
+            for i, mean in zip(slope, shard.averaged([gi.detach() for gi in slope.values()]), strict=True):
+                g[i] = mean
+
+            def product(v: Parts) -> Parts:
+                along = [(gi, vi) for i, gi in slope.items() if (vi := v[i]) is not None]
+                with explained():
+                    rows = pull([gi for gi, _ in along], used, [vi for _, vi in along])
+                self.counters.hvps += 1
+                rows = shard.averaged([row / scale for row in rows])
+                whole = dict(zip(places, rows, strict=True))
+                return [whole.get(i) if i in slope else None for i in range(len(weights))]
+
+            result = use(g if scale == 1.0 else [None if gi is None else gi / scale for gi in g], product)
+        for gi, p in zip(g, self.params, strict=True):
+            p.grad = None if gi is None else shard.like(shard.part_of(gi, p).to(p.dtype), p)
         self.counters.forwards += 1
         self.counters.backwards += 1
-        self.counters.hvps += 1
-        zero = [None if p.grad is None else torch.zeros_like(p) for p in self.params]
-        return loss.detach(), [
-            z if (h := product.get(id(p))) is None else h for p, z in zip(self.params, zero, strict=True)
-        ]
+        self.unscale(True)
+        return loss.detach(), result
 
     def _clear(self) -> None:
         """No gradients; zeros instead of older ones for a closure that writes into them."""

@@ -267,6 +267,39 @@ def resharded(modules: list[nn.Module]) -> Iterator[None]:
         reshard(modules)
 
 
+@contextlib.contextmanager
+def whole_weights(modules: Iterable[nn.Module], params: list[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors that a closure computes with: the parameters themselves, or what FSDP gathers, kept until the end.
+
+    FSDP frees gathered weights after a backward pass, and a second one through the same graph needs them.
+
+    Raises:
+        RuntimeError: a sharded parameter that no module of FSDP2 gathers.
+    """
+    if not any(map(shard.is_sharded, params)):
+        yield params
+        return
+    modules = [*modules]
+    gathering: list[Any] = [m for m in modules if callable(getattr(type(m), "set_reshard_after_backward", None))]
+    reshard(gathering)
+    homes = {
+        id(p): (m, name) for m in modules for name, p in (vars(m).get("_parameters") or {}).items() if p is not None
+    }
+    try:
+        for m in gathering:
+            m.set_reshard_after_backward(False, recurse=False)
+            m.unshard()
+        weights = [vars(homes[id(p)][0])["_parameters"][homes[id(p)][1]] if id(p) in homes else p for p in params]
+        if any(map(shard.is_sharded, weights)):
+            raise RuntimeError("second derivatives of sharded parameters need fully_shard (FSDP2), which gathers them for "
+                               "the time of a question: use it, or train in one process or under DDP")  # fmt: skip
+        yield weights
+    finally:
+        for m in gathering:
+            m.set_reshard_after_backward(True, recurse=False)
+        reshard(gathering)
+
+
 # ---- buffers ---------------------------------------------------------------------------------------------------------
 
 

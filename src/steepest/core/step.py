@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
-from steepest.core.evaluate import Along, Closure, Evaluator, Evidence
+from steepest.core.evaluate import SPARSE as SPARSE
+from steepest.core.evaluate import Closure, Evaluator, Evidence, Hessian, Parts, T
+from steepest.core.observe import count_skip
 from steepest.core.replay import Scope
 from steepest.core.rows import PerRow
 from steepest.engine import shard
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
-
-
-SPARSE = "sparse gradients are not supported: make the embedding with sparse=False"
 
 
 class Run:
@@ -45,6 +44,7 @@ class Run:
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point wants to remember once the step is done
         self.told: dict[str, Any] = opt.__dict__.setdefault("_told", {})  # what opt.metrics() finds
+        self.once: set[Any] = set()  # parts that have done what they do once a step
         self.heard: Any = None  # what an oracle wants to remember once the step is done
 
     @cached_property
@@ -103,11 +103,26 @@ class Run:
         """Whether the closure added its gradient to one that was there, which belongs to the weights as they were."""
         return self.evaluator.added
 
-    def curvature(self, along: Along) -> tuple[Evidence, list[Tensor | None]]:
-        """Loss and gradient here, and the Hessian's product with ``along(gradient)``; None where there is no gradient."""
-        loss, product = self.evaluator.twice(along)
+    def twice(self, use: Callable[[Parts, Hessian], T]) -> tuple[Evidence, T]:
+        """Loss and gradient here, and what ``use(g, H)`` makes of the gradient and of products with the Hessian, H(v).
+
+        A tensor a parameter, whole also where the parameter is sharded, and the mean over all processes; None where there
+        is no gradient.
+        """
+        loss, result = self.evaluator.twice(use)
         self.opt._closure_calls_backward = self.evaluator.calls_backward
-        return Evidence(loss), product
+        return Evidence(loss), result
+
+    def prepared(self, name: str, indices: Iterable[int]) -> dict[int, tuple[Tensor, bool]]:
+        """State of this name, which is to be written before the move: its local part, and whether the parameter ascends."""
+        owned = [(p, group) for group in self.opt.param_groups for p in group["params"]]
+        chosen = {i: owned[i] for i in indices}
+        new = [p for p, _ in chosen.values() if name not in self.opt.state.get(p, {})]
+        if new:  # the first step, or state was put away: the driver must notice, too
+            self.opt._clear()
+        for p in new:
+            self.opt._sorter.init_state(p)
+        return {i: (shard.local(self.opt.state[p][name]), bool(group["maximize"])) for i, (p, group) in chosen.items()}
 
     def _unscale(self, counts: bool) -> None:
         """After each question, by torch itself unless the closure did (to clip); all ranks agree on an overflow."""
@@ -171,6 +186,19 @@ class Run:
     def acceptable(self, evidence: Evidence) -> bool:
         """Whether a step may go on with this evidence, or should be left out as a whole."""
         return not self.left_out and self.opt._finite(evidence)
+
+    def spoiled(self, what: str) -> None:
+        """Something besides the gradient is not finite: raise, leave out the whole step, or only count it, as configured.
+
+        Raises:
+            RuntimeError: under ``nonfinite="raise"``.
+        """
+        if self.opt.nonfinite == "raise":
+            raise RuntimeError(f"{what} is NaN or infinite; nothing was changed. Lower lr, or pass nonfinite='guard' to "
+                               "keep the last good one")  # fmt: skip
+        self.left_out |= self.opt.nonfinite == "skip"
+        if self.opt.nonfinite != "propagate":
+            count_skip(self.opt, "step skipped" if self.left_out else f"{what} was not taken")
 
     def snapshot(self) -> Callable[[], None]:
         """Remember weights, state and counts; the answer puts them back, to the bit."""

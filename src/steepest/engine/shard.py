@@ -122,6 +122,31 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if processes() > 1 else 0
+
+
+def averaged(tensors: list[Tensor]) -> list[Tensor]:
+    """The mean of each whole tensor over all processes; the same tensors where there is one process."""
+    if processes() == 1:
+        return tensors
+    for t in (tensors := [t.clone() for t in tensors]):
+        dist.all_reduce(t)
+        t.div_(processes())
+    return tensors
+
+
+def anywhere(places: list[int], n: int) -> list[int]:
+    """Which of n places are among those of any process."""
+    if processes() == 1:
+        return places
+    seen = torch.zeros(n, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    seen[places] = 1.0
+    dist.all_reduce(seen)
+    return [i for i, count in enumerate(seen.tolist()) if count]
+
+
 def mean_over_ranks(value: float) -> float:
     """The mean over all processes, or the value itself where there is one process."""
     if processes() == 1:
@@ -134,6 +159,8 @@ def mean_over_ranks(value: float) -> float:
 
 __all__ = [
     "DTensor",
+    "anywhere",
+    "averaged",
     "distribute_tensor",
     "is_sharded",
     "local",
@@ -141,6 +168,7 @@ __all__ = [
     "offset",
     "part_of",
     "processes",
+    "rank",
     "reducer",
     "spread",
     "whole",

@@ -14,18 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from steepest.core.evaluate import Counters
 from steepest.core.part import described
+from steepest.core.products import Product, explained, gauss_newton, marked, pull, refuse_dead_ends, smooth
 from steepest.core.replay import random_state, set_random_state
 from steepest.engine import shard
 from steepest.landscape.operator import Operator
-
-TWICE = (
-    "this loss cannot be differentiated twice: {error}\nUse the module before torch.compile (model._orig_mod), and in "
-    "custom autograd functions a backward that is itself made of differentiable operations"
-)
 
 
 class _Asked(nn.Module):
@@ -178,6 +173,18 @@ class Loss:
                             "lambda: model(x), head=lambda z: F.cross_entropy(z, y))")  # fmt: skip
         return Operator(self.size, _Products(self, _ggn), self.counters, self.dtype, self.device)
 
+    def fisher(self) -> Operator:
+        r"""The empirical Fisher matrix :math:`\frac1n \sum_i g_i g_i^\top` at x, :math:`g_i` the gradients of the n examples;
+        each product is counted as a Hessian-vector product.
+
+        Raises:
+            TypeError: the loss was made without a head, or its closure does not return the losses of the examples.
+        """
+        if self.head is None:
+            raise TypeError("the Fisher matrix needs the loss of each example: make the loss as Loss(model, lambda: "
+                            "F.cross_entropy(model(x), y, reduction='none'), head=lambda losses: losses.mean())")  # fmt: skip
+        return Operator(self.size, _Products(self, _fisher), self.counters, self.dtype, self.device)
+
     # -- how -----------------------------------------------------------------------------------------------------------
 
     def _values(self, shift: Tensor | None) -> list[Tensor]:
@@ -246,7 +253,7 @@ class Loss:
             if g is not None:
                 p.grad = None
         try:
-            with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+            with smooth():
                 yield
         finally:
             if after is not None:
@@ -255,9 +262,6 @@ class Loss:
             for p, g in zip(self.params, grads, strict=True):
                 if p.is_leaf:
                     p.grad = g
-
-
-Product = Callable[[list[Tensor]], list[Tensor]]
 
 
 class _Products:
@@ -273,67 +277,41 @@ class _Products:
         for batch, again in zip(f.batches, f._streams(), strict=True):
             with again():
                 product = self.kept
-                try:
+                with explained():
                     if product is None:
                         product = self.make(f, f._values(None), batch)
                         f.counters.forwards += 1
                         f.counters.backwards += 1
                     total += f.flat(product(vs))
-                except RuntimeError as error:
-                    if "derivative" in str(error) or "double backward" in str(error):
-                        raise RuntimeError(TWICE.format(error=error)) from error
-                    raise
             f.counters.hvps += 1
             self.kept = product if len(f.batches) == 1 else None
         return total / len(f.batches)
 
 
-def _pull(
-    outputs: Sequence[Tensor], inputs: Sequence[Tensor], by: Sequence[Tensor], twice: bool = False
-) -> list[Tensor]:
-    """The vector-Jacobian product; zero where nothing depends on anything."""
-    live = [(o, b) for o, b in zip(outputs, by, strict=True) if o.requires_grad]
-    if not live:
-        return [torch.zeros_like(i) for i in inputs]
-    os, bs = zip(*live, strict=True)
-    found = torch.autograd.grad(os, inputs, bs, retain_graph=True, create_graph=twice, allow_unused=True)
-    return [torch.zeros_like(i) if g is None else g for i, g in zip(inputs, found, strict=True)]
-
-
 def _hessian(f: Loss, values: list[Tensor], batch: tuple[Any, ...]) -> Product:
     """Hv as the derivative of the gradient along v (Pearlmutter 1994)."""
     loss = f._loss(values, batch)[0]
-    slope = f._slope(loss * torch.ones_like(loss, requires_grad=True), values, True)
-    _refuse_dead_ends(slope)
-    return lambda vs: _pull(slope, values, vs)
-
-
-def _refuse_dead_ends(slope: Iterable[Tensor]) -> None:
-    """A backward marked as once differentiable ends the graph in an error that nobody would run into: the answer would be
-    zero there.  It is marked only where the incoming gradient requires one, hence the factor 1 above.
-    """
-    seen: set[Any] = set()
-    left = [g.grad_fn for g in slope if g.grad_fn is not None]
-    while left:
-        node = left.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if "Error" in node.name():
-            raise RuntimeError(TWICE.format(error="a custom autograd function is marked once_differentiable"))
-        left += [following for following, _ in node.next_functions if following is not None]
+    slope = f._slope(marked(loss), values, True)
+    refuse_dead_ends(slope, loss)
+    return lambda vs: pull(slope, values, vs)
 
 
 def _ggn(f: Loss, values: list[Tensor], batch: tuple[Any, ...]) -> Product:
-    """Jᵀ H J v; Jv is the derivative of w ↦ Jᵀw, which is linear, along v (Schraudolph 2002)."""
-    assert f.head is not None
+    """The Gauss-Newton matrix of one batch."""
+    head = f.head
+    assert head is not None
     loss, z = f._loss(values, batch)
     if not isinstance(z, Tensor):
         raise TypeError(f"the Gauss-Newton matrix is known for one tensor of outputs, got {type(z).__name__}")
     f._slope(loss, values, False)  # for what it refuses
-    w = torch.zeros_like(z, requires_grad=True)
-    pulled = _pull([z], values, [w], twice=True)
-    _refuse_dead_ends(pulled)
-    end = z.detach().requires_grad_()
-    slope = _pull([f.head(end, *batch)], [end], [torch.ones((), dtype=loss.dtype, device=loss.device)], twice=True)
-    return lambda vs: _pull([z], values, _pull(slope, [end], _pull(pulled, [w], vs)))
+    return gauss_newton(z, lambda end: head(end, *batch), values)
+
+
+def _fisher(f: Loss, values: list[Tensor], batch: tuple[Any, ...]) -> Product:
+    """Jᵀ J v / n of one batch, with J the Jacobian of its n losses."""
+    loss, rows = f._loss(values, batch)
+    if not isinstance(rows, Tensor) or rows.dim() != 1:
+        raise TypeError("the Fisher matrix needs one loss an example: let the closure return them as a vector, and the head "
+                        "their mean")  # fmt: skip
+    f._slope(loss, values, False)  # for what it refuses
+    return gauss_newton(rows, lambda end: end.square().sum() / (2 * len(end)), values)

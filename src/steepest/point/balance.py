@@ -23,7 +23,6 @@ from steepest.core.fields import argument, real, whole, word
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.step import Run
 from steepest.engine import shard
-from steepest.point.perturbed import prepared
 
 Pairs = Iterable[Sequence[Any]]  # of two parameters, or of their places among all parameters
 
@@ -129,7 +128,7 @@ def take_sides(run: Run, here: Evidence, pairs: list[tuple[int, int]], variant: 
         g = here.gradient(i, params[i]) if here.gradient is not None and params[i].requires_grad else params[i].grad
         if g is not None and not g.is_sparse:
             gradients[i] = shard.local(g)
-    held = prepared(run, "side", gradients)
+    held = run.prepared("side", gradients)
     pairs = [(i, j) for i, j in pairs if i in gradients and j in gradients]
     steep = lengths(params, {i: gradients[i] for pair in pairs for i in pair})
     long = lengths(params, {i: shard.local(params[i]) for i in steep}) if variant != "n" else dict.fromkeys(steep, 1.0)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from steepest.core.evaluate import Evidence
+from steepest.core.evaluate import Evidence, Hessian, Parts
 from steepest.core.fields import whole
 from steepest.core.part import Point, State
 from steepest.core.step import Run
-from steepest.point.perturbed import prepared
+from steepest.engine import shard
 
 
 class Hutchinson(Point):
@@ -28,8 +28,7 @@ class Hutchinson(Point):
         seed: of the signs, default 0; with the step number it fixes z.
 
     Raises:
-        RuntimeError: at the first step, if the closure calls backward itself, if there is a ``GradScaler``, or if there
-            are several processes.
+        RuntimeError: at the first step, if the closure calls backward itself, or its loss cannot be differentiated twice.
 
     Source: Bekas, Kokiopoulou & Saad 2007; Hutchinson 1989.
     """
@@ -42,21 +41,20 @@ class Hutchinson(Point):
 
     def ask(self, run: Run) -> Evidence:
         """Loss and gradient here, and b in the state."""
-        signs: list[Tensor | None] = []
 
-        def along(g: list[Tensor | None]) -> list[Tensor | None]:
+        def use(g: Parts, hessian: Hessian) -> Parts:
             random = torch.Generator().manual_seed((self.seed << 32) + run.t)
-            signs.extend(None if gi is None else _signs(gi, random) for gi in g)
-            return signs
+            z = [None if gi is None else _signs(gi, random) for gi in g]
+            return [None if a is None or b is None else a * b for a, b in zip(z, hessian(z), strict=True)]
 
-        here, product = run.curvature(along)
+        here, product = run.twice(use)
         if run.acceptable(here):
-            held = prepared(run, "probe", [i for i, h in enumerate(product) if h is not None])
+            held = run.prepared("probe", [i for i, b in enumerate(product) if b is not None])
             for i, (entry, ascends) in held.items():
-                z, h = signs[i], product[i]
-                assert z is not None
-                assert h is not None
-                entry.copy_(-z * h if ascends else z * h)
+                b = product[i]
+                assert b is not None
+                mine = shard.part_of(b, run.params[i])
+                entry.copy_(-mine if ascends else mine)
         return here
 
 

@@ -12,6 +12,7 @@ from steepest.core.evaluate import Evidence
 from steepest.core.fields import real, word
 from steepest.core.part import Point
 from steepest.core.step import Run
+from steepest.engine import shard
 from steepest.point.perturbed import away, instead, mixed, owned, taken, walk
 
 SIDES = {"forward": (1.0,), "backward": (-1.0,), "centred": (1.0, -1.0)}
@@ -35,7 +36,7 @@ class GradientPenalty(Point):
         strength: γ, default 0.05 (ours).
         ascent: ε, how far along the gradient the second question is, default 0.05 (ours).
         side: ``"forward"``, ``"backward"``, ``"centred"``, or ``"exact"``, which ignores ε, needs a closure that
-            only returns the loss, and works in one process without a ``GradScaler``.
+            only returns the loss.
 
     Source: Karakida et al. 2023, arXiv:2210.02720, as quoted by third parties; the rest by expansion.
     """
@@ -72,6 +73,7 @@ class GradientPenalty(Point):
         if not any(gamma):
             return run.evaluate()
         sign = [-1.0 if group["maximize"] else 1.0 for _, group in owned(run)]
-        here, product = run.curvature(lambda g: mixed((sign, g)))
+        here, product = run.twice(lambda g, hessian: hessian(mixed((sign, g))))
+        product = [None if h is None else shard.part_of(h, p) for h, p in zip(product, run.params, strict=True)]
         return instead(run, here, here.loss, mixed(([1.0] * len(sign), taken(run, here)),
                                                    ([c * s for c, s in zip(gamma, sign, strict=True)], product)))  # fmt: skip

@@ -8,7 +8,7 @@ the move and only if there was one, so a closure that raises or a step that is l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -104,17 +104,6 @@ def remember(run: Run, p: Tensor, name: str, value: Tensor) -> None:
     room = (flat(stored[0]), *stored[1:])
     seed = entry["step"] * 1024 + place  # as the kernels count, so that no two states share their random bits
     codec.encode(kind, flat(like_storage(value, stored[0])), room, shard.offset(p), run.opt._sorter.salt(p), seed)
-
-
-def prepared(run: Run, name: str, indices: Iterable[int]) -> dict[int, tuple[Tensor, bool]]:
-    """State of this name, which is to be written before the move: its local part, and whether the parameter ascends."""
-    chosen = {i: owned(run)[i] for i in indices}
-    new = [p for p, _ in chosen.values() if name not in run.opt.state.get(p, {})]
-    if new:  # the first step, or state was put away: the driver must notice, too
-        run.opt._clear()
-    for p in new:
-        run.opt._sorter.init_state(p)
-    return {i: (shard.local(run.opt.state[p][name]), bool(group["maximize"])) for i, (p, group) in chosen.items()}
 
 
 class Perturbed(Point):
