@@ -48,6 +48,8 @@ class Setting:
         uses_loss: whether the step depends on the value of the loss.
         searches: whether it evaluates the loss at trial points, as often as it takes.
         state_bytes: of the optimizer that ``small`` makes, a float32 parameter, if other than the method's own.
+        forwards: a step takes with ``small``, if other than the method's own number.
+        backwards: the same.
         make: what to call instead of the class.
         exceptions: law, or law-variant -> why it does not hold.
         loose: law -> relative tolerance, and why results are not equal to the bit.
@@ -64,6 +66,8 @@ class Setting:
     uses_loss: bool = False
     searches: bool = False
     state_bytes: float | None = None
+    forwards: int | None = None
+    backwards: int | None = None
     make: Callable[..., steepest.Optimizer] | None = None
     exceptions: Mapping[str, str] = field(default_factory=dict)
     loose: Mapping[str, tuple[float, str]] = field(default_factory=dict)

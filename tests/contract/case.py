@@ -43,7 +43,8 @@ def _case(name: str) -> Case:
     known, row = steepest.methods[name], ROWS.get(name, Setting())
     opt = known.make([torch.nn.Parameter(torch.zeros(1))])
     printed = not whole_parts(opt.direction, opt.step_size, opt.geometry, opt.point)
-    return Case(name, row.make or known.make, row, known.closure, known.forwards, known.backwards, row.searches,
+    return Case(name, row.make or known.make, row, known.closure,
+                row.forwards or known.forwards, row.backwards or known.backwards, row.searches,
                 row.searches or row.uses_loss, row.state_bytes or known.state_bytes, printed)  # fmt: skip
 
 

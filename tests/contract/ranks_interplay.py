@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 import steepest
 from steepest.core.norms import norm
 from tests.contract.case import CASES
-from tests.contract.ranks import STEPS, Uneven, batch, sharded, whole
+from tests.contract.ranks import STEPS, Uneven, batch, gathered, sharded, whole
 
 #: the first process gets three rows of eight, the second five
 SHARES = (slice(0, 3), slice(3, 8))
@@ -162,6 +162,27 @@ def measured(name: str, kind: str, rank: int | None) -> list[Tensor]:
     return whole(model)
 
 
+def curved(kind: str, rank: int | None) -> list[Tensor]:
+    """Hessian products under SAM, in layers that FSDP gathers one by one and that the loss does not all depend on."""
+    random = torch.Generator().manual_seed(0)
+    sizes = ((6, 5), (5, 5), (5, 7), (3, 3))
+    layers = [nn.Linear(*size) for size in sizes]
+    model = nn.Sequential(*layers)
+    for p in model.parameters():
+        p.data = torch.randn(p.shape, generator=random) * 0.4
+    if rank is not None and kind == "fsdp":
+        for layer in layers:
+            sharded(layer)
+    net: nn.Module = nn.Sequential(*layers[:3])
+    net = net if rank is None else KINDS[kind](net)
+    unused = list(layers[3].parameters())
+    opt = steepest.SophiaH([*net.parameters(), *unused], lr=0.02, every=2, point=steepest.point.SAM(rho=0.05))
+    for t in range(STEPS):
+        rows = slice(None) if rank is None else (slice(0, 4), slice(4, 8))[rank]
+        opt.step(partial(error, net, t, rows))
+    return [*whole(net), *gathered(unused)]
+
+
 Task = Callable[[int | None], list[Tensor]]
 
 
@@ -171,8 +192,10 @@ def _tasks() -> dict[str, Task]:
         "windows": (windows, ASKING), "exploding": (exploding, ASKING),
         "measured": (measured, tuple(MEASURED)),
     }  # fmt: skip
-    return {f"{mode}-{kind}-{name}": partial(run, name, kind) for mode, (run, names) in rows.items() for kind in KINDS
-            for name in names}  # fmt: skip
+    found: dict[str, Task] = {f"curved-{kind}": partial(curved, kind) for kind in KINDS}
+    for mode, (run, names) in rows.items():
+        found |= {f"{mode}-{kind}-{name}": partial(run, name, kind) for kind in KINDS for name in names}
+    return found
 
 
 TASKS = _tasks()

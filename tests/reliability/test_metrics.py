@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import steepest
+from tests.oracle.curved import OwnLabels
 
 
 def vec(*values: float) -> torch.nn.Parameter:
@@ -30,6 +31,7 @@ def test_every_method_has_plain_numbers(name: str) -> None:
     """Floats under words, before the first step and after some; the counters are the optimizer's."""
     x = vec(1.0, -2.0, 3.0)
     more: dict[str, Any] = {"pairs": ()} if name == "BAR" else {}
+    more = {"estimate": OwnLabels()} if name == "SophiaG" else more
     opt = steepest.methods[name].make([x], **more)
     opt.track_norms = True
     for _ in range(3):

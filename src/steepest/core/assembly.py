@@ -157,9 +157,10 @@ class Assembly(torch.optim.Optimizer):
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
-        if self._charted and self.step_size.weighs_gradient:
-            raise ValueError(f"{self.step_size!r} enters the direction's moments, which {self.chart!r} keeps in other "
-                             "coordinates: choose another step size or no chart")  # fmt: skip
+        bound = [p for p in self.parts() if getattr(p, "weighs_gradient", False) or "probe of the Hessian" in p.gives]
+        if self._charted and bound:
+            raise ValueError(f"{bound[0]!r} enters the direction's moments, which {self.chart!r} keeps in other "
+                             "coordinates: choose another part or no chart")  # fmt: skip
         if self.step_size.plain and (self._charted or self._sends):
             other = self.chart if self._charted else self.channel
             raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
@@ -277,9 +278,8 @@ class Assembly(torch.optim.Optimizer):
             if name in family.intervals:
                 continue
             if name in fixed:
-                raise TypeError(
-                    f"{name!r} is one for the whole optimizer: give it to the constructor of {type(self).__name__}"
-                )
+                raise TypeError(f"{name!r} is one for the whole optimizer: give it to the constructor of "
+                                f"{type(self).__name__}")  # fmt: skip
             if name not in (*OWN, "direction") and name not in defaults and nearest(name, live):
                 raise TypeError(f"{owner} has no hyper-parameter {name!r}{nearest(name, live)}")
         param_group.update({n: plain(v) for n, v in param_group.items() if n != "params"})

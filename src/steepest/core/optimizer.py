@@ -152,12 +152,16 @@ class Optimizer(Assembly):
                 return None
             raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that "
                                "computes and returns the loss")  # fmt: skip
-        if scaler is not None and type([*self.oracle.walk()][-1]) is not Oracle:
+        if (
+            scaler is not None
+            and type(last := [*self.oracle.walk()][-1]) is not Oracle
+            and not getattr(last, "scales", 0)
+        ):
             raise RuntimeError(f"{self.oracle!r} makes no gradient that could be scaled: leave out scaler")
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
         if run.left_out:
-            self.counters.skipped += 1
+            self.counters.skipped += self._held != self.counters.steps  # a warning may have counted it
             if run.misled:
                 self.restart()
                 self.oracle.keep(run)

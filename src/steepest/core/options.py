@@ -132,6 +132,14 @@ class Estimated(Engine, AnyDirection, AnyStepSize, AnyPoint, AnyChart, AnyChanne
     """For methods that choose an oracle and a geometry."""
 
 
+class Probed(Engine, AnyStepSize, AnyPoint, AnyChannel, total=False):
+    """For methods that choose an oracle, a direction and a geometry."""
+
+
+class Estimating(Engine, AnyGeometry, AnyPoint, AnyChannel, total=False):
+    """For methods that choose an oracle, a direction and a step size."""
+
+
 class Charted(Engine, AnyStepSize, AnyPoint, AnyOracle, AnyChannel, total=False):
     """For methods that choose a chart, a direction and a geometry."""
 

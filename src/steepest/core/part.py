@@ -326,6 +326,8 @@ class Oracle(Part):
 
     #: what is kept in the first group from step to step, plain numbers or tuples of them: name -> start
     memory: ClassVar[Mapping[str, Any]] = {}
+    #: for an oracle that changes ``evaluate``: whether its gradients are backpropagated, so that a GradScaler may scale them
+    scales: ClassVar[bool] = False
 
     def evaluate(self, run: Run) -> Evidence:
         """Loss and gradient at the weights as they are now."""

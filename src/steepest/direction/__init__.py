@@ -9,7 +9,9 @@ from steepest.direction.adamax import AdaMax
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.choose import Choose
+from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.dual import DualAdaGrad, DualAveraging
+from steepest.direction.innaprop import INNAprop
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
 from steepest.direction.muon import Muon
@@ -27,6 +29,7 @@ __all__ = [
     "AdaBelief",
     "AdaGrad",
     "AdaGradSQR",
+    "AdaHessian",
     "AdaMax",
     "Adafactor",
     "Adam",
@@ -44,6 +47,7 @@ __all__ = [
     "DualAdaGrad",
     "DualAveraging",
     "EllipsoidScaled",
+    "INNAprop",
     "Lion",
     "Mars",
     "Momentum",
@@ -51,5 +55,6 @@ __all__ = [
     "NAdam",
     "NovoGrad",
     "Sign",
+    "Sophia",
     "WeightedMomentum",
 ]

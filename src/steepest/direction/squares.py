@@ -85,7 +85,8 @@ class DiagonalHessian(Direction):
     .. math:: D \leftarrow \beta D + (1-\beta)\, b\;(D \leftarrow b \text{ at } t = 1),\quad d = B^{-1} g,\quad
               B = \operatorname{diag}\bigl(\max(|D|, \alpha)\bigr)
 
-    with b an estimate of the diagonal, as ``point.Hutchinson`` brings it.  With ``stepsize.SANIA`` it is SANIA with
+    with b an estimate of the diagonal, as ``oracle.Hutchinson`` or ``point.Hutchinson`` brings it; where none is new, D stays.
+    With ``stepsize.SANIA`` it is SANIA with
     Hutchinson's preconditioner.
 
     Args:
@@ -94,8 +95,8 @@ class DiagonalHessian(Direction):
 
     Source: Abdukhakimov, Xiang, Kamzolov, Gower & Takáč 2023, arXiv:2312.17369; equations as in the authors' code.
 
-    Note: the authors begin with the mean of 1,000 estimates, here it is the first one: average the first steps by a lower
-    ``decay``.  A floor takes the invariance to units of x away wherever it binds.
+    Note: the authors begin with the mean of 1,000 estimates, here it is the first one: ``oracle.Hutchinson(first=1000)`` is
+    theirs.  A floor takes the invariance to units of x away wherever it binds.
     """
 
     decay: float = real("[0, 1)", default=0.999)
@@ -105,8 +106,8 @@ class DiagonalHessian(Direction):
     cite = ("abdukhakimov2023sania",)
 
     def scalars(self, t: int, h: Scalars) -> dict[str, float]:
-        """The weight of the past, of which there is none at first."""
-        return {"past": h.decay if t > 1 else 0.0}
+        """The weight of the past: there is none at first, and it is all where no estimate is new."""
+        return {"past": 0.0 if t == 1 else h.decay if getattr(h, "fresh", 1.0) else 1.0}
 
     def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
         """g: B is positive."""

@@ -19,6 +19,7 @@ from steepest.optim.adaptive import (
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
 from steepest.optim.betas import Pair
+from steepest.optim.curvature import OASIS, AdaHessian, INNAprop, SophiaG, SophiaH
 from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
@@ -57,6 +58,7 @@ __all__ = [
     "FSAM",
     "GAM",
     "MARS",
+    "OASIS",
     "SAM",
     "SGD",
     "SLS",
@@ -69,6 +71,7 @@ __all__ = [
     "AdaGrad",
     "AdaGradNorm",
     "AdaGradSQR",
+    "AdaHessian",
     "AdaMax",
     "Adafactor",
     "Adam",
@@ -88,6 +91,7 @@ __all__ = [
     "ExtraAdam",
     "ExtraSGD",
     "GaLore",
+    "INNAprop",
     "InfoSAM",
     "LDoG",
     "Lion",
@@ -107,6 +111,8 @@ __all__ = [
     "SMBi",
     "SignSGD",
     "SimplexSGD",
+    "SophiaG",
+    "SophiaH",
     "TDoG",
     "UDoG",
     "VaSSO",

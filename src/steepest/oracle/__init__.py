@@ -1,6 +1,7 @@
 """Oracles: how is the evidence bought?"""
 
 from steepest.core.part import Oracle
+from steepest.oracle.curvature import Diagonal, GaussNewtonBartlett, Hutchinson
 from steepest.oracle.noise import AffineNoise
 from steepest.oracle.private import PrivateRows
 from steepest.oracle.spikes import SkipSpikes
@@ -8,6 +9,9 @@ from steepest.oracle.twopoint import TwoPoint
 
 __all__ = [
     "AffineNoise",
+    "Diagonal",
+    "GaussNewtonBartlett",
+    "Hutchinson",
     "Oracle",
     "PrivateRows",
     "SkipSpikes",

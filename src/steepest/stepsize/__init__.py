@@ -8,10 +8,12 @@ from steepest.stepsize.dual import DAdaptAdaGrad, DAdaptDual
 from steepest.stepsize.fading import FadingSlope
 from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
+from steepest.stepsize.oasis import OASIS
 from steepest.stepsize.polyak import SANIA, SPS
 from steepest.stepsize.slope import Slope
 
 __all__ = [
+    "OASIS",
     "SANIA",
     "SLS",
     "SPS",
