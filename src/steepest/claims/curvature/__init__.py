@@ -1,0 +1,1 @@
+"""Claims about methods that divide by the curvature."""
