@@ -60,8 +60,8 @@ def test_an_old_checkpoint_goes_on(key: str) -> None:
         p.data = read(w)
     opt = steepest.create(name, model.parameters(), codec=codec, **saved["small"])
     opt.load_state_dict(read(saved["state"]))
-    for t in range(4, 7):
-        opt.step(lambda t=t: (model(x[t]) - y[t]).square().mean())
+    for rows, wanted in zip(x[4:], y[4:], strict=True):
+        opt.step(lambda rows=rows, wanted=wanted: (model(rows) - wanted).square().mean())  # type: ignore[misc]
     for p, w in zip(model.parameters(), saved["after"], strict=True):
         assert torch.isfinite(p).all()
         if name not in CHANGED:
