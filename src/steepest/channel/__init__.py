@@ -1,4 +1,4 @@
-"""Channels: who else hears the gradient, and how much of it?"""
+"""Channels: which processes share the gradient, and how much of it is communicated."""
 
 from steepest.channel.feedback import TopK
 from steepest.core.part import Channel

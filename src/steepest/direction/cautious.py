@@ -47,8 +47,8 @@ class Cautious(Around):
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map, with two sums over the tensor."""
         d, new = self.ask_inner(g, x, s, h)
-        heard, agrees = g != 0, self.ask_heading(g, x, s, h) * g > 0
+        present, agrees = g != 0, self.ask_heading(g, x, s, h) * g > 0
         kept = total(agrees)
         kept = kept + 1.0 if self.scale == "count" else torch.clamp(kept, min=1.0)
-        factor = torch.clamp(total(heard) / kept, max=self.cap)
-        return torch.where(heard, torch.where(agrees, d, 0.0) * factor, d), new
+        factor = torch.clamp(total(present) / kept, max=self.cap)
+        return torch.where(present, torch.where(agrees, d, 0.0) * factor, d), new

@@ -1,4 +1,4 @@
-"""Diagnostics: what limits this training run.  Each tool asks a loss over parameters and says what that cost."""
+"""Diagnostics: what limits this training run.  Each tool evaluates a loss over parameters and counts what that cost."""
 
 from steepest.landscape.batch import BatchEdge
 from steepest.landscape.density import Density, spectral_density

@@ -1,6 +1,6 @@
-"""A loss over parameters: one deterministic function, asked for values, slopes and curvature without leaving a trace.
+"""A loss over parameters: one deterministic function, with values, slopes and curvature, that leaves no trace.
 
-Whatever a module holds besides its trainable parameters is frozen for the time of a question: random numbers are those
+Whatever a module holds besides its trainable parameters is frozen during an evaluation: random numbers are those
 of the moment the ``Loss`` was made, buffers (the statistics of batch normalisation) are copies, ``p.grad`` is put aside,
 and the weights themselves are never written: other weights are handed to the module by ``torch.func.functional_call``.
 """
@@ -23,7 +23,7 @@ from steepest.engine import shard
 from steepest.landscape.operator import Operator
 
 
-class _Asked(nn.Module):
+class _Called(nn.Module):
     """The closure as the forward of a module that holds the model, so that ``functional_call`` reaches into it."""
 
     def __init__(self, model: nn.Module, closure: Callable[..., Any]) -> None:
@@ -92,7 +92,7 @@ class Loss:
         for p in self.params:
             self.dtype = torch.promote_types(self.dtype, p.dtype)
         self.device = self.params[0].device
-        self._asked = None if self.model is None else _Asked(self.model, closure)
+        self._called = None if self.model is None else _Called(self.model, closure)
         self._random = random_state()
 
     def _check(self) -> None:
@@ -195,13 +195,13 @@ class Loss:
 
     def _loss(self, values: list[Tensor], batch: tuple[Any, ...]) -> tuple[Tensor, Any]:
         """The loss, and the outputs it was made of where there is a head."""
-        if self._asked is None:
+        if self._called is None:
             z = self.closure(*values, *batch)
         else:
             assert self.model is not None
             held = {f"model.{n}": b.clone() for n, b in self.model.named_buffers()}
             held |= {f"model.{n}": v for n, v in zip(self.names, values, strict=True)}
-            z = torch.func.functional_call(self._asked, held, batch)
+            z = torch.func.functional_call(self._called, held, batch)
         loss = z if self.head is None else self.head(z, *batch)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise TypeError(f"the {'closure' if self.head is None else 'head'} must return the loss as a scalar tensor, "
@@ -233,7 +233,7 @@ class Loss:
         return [torch.zeros_like(v) if g is None else g for v, g in zip(values, found, strict=False)]
 
     def _streams(self) -> Iterator[Callable[[], Any]]:
-        """For each batch the question it is asked in, with the random numbers that come after those of the last."""
+        """For each batch the context it is evaluated in, with the random numbers that follow those of the last."""
         random = self._random
         for _ in self.batches:
             after: list[Any] = []

@@ -111,7 +111,7 @@ class _Bundle:
         self.alpha = np.zeros(0)
 
     def add(self, d: Tensor, value: float, slope: Tensor, dtype: torch.dtype) -> None:
-        """One more piece; no piece may lie above a point that was asked for, or f is less convex than was said."""
+        """One more piece; no piece may lie above a point that was evaluated, or f is less convex than declared."""
         height = value - float(slope @ d)
         for point, there in [*self.points, (d, value)]:
             pieces = [(slope, height)] if point is not d else list(zip(self.slopes, self.heights, strict=True))

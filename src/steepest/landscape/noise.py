@@ -19,7 +19,7 @@ class Noise:
 
     Args:
         scale: B = tr Σ / ‖G‖², in rows: below it, doubling the batch nearly halves the steps; far above, it hardly helps.
-            Infinite where the signal could not be told from zero with so few rows.
+            Infinite where the signal could not be distinguished from zero with so few rows.
         error: standard error of the scale by the jackknife.
         trace: tr Σ, of the gradient of a single row; unbiased.
         signal: ‖G‖² of the whole gradient; unbiased, so it may come out negative.

@@ -1,6 +1,6 @@
-"""A symmetric matrix that nobody writes down: it is known by its products with vectors, and they are counted.
+"""A symmetric matrix that is never formed: it is known by its products with vectors, and they are counted.
 
-Every spectral tool here asks nothing else, so it works alike for Hessians, Gauss-Newton matrices, preconditioned ones
+Every spectral tool here needs nothing else, so it works alike for Hessians, Gauss-Newton matrices, preconditioned ones
 and dense matrices.
 """
 

@@ -39,7 +39,7 @@ class SharpnessSDE:
     ``SAM``   ∇f_γ / ‖∇f_γ‖                 f + ρ E‖∇f_γ‖
     ========= ============================= ==============================================
 
-    With ρ of the order of √η or smaller the equation tells means at a fixed time up to an error of the order of η.  As
+    With ρ of the order of √η or smaller the equation gives means at a fixed time up to an error of the order of η.  As
     named methods: USAM is ``steepest.FGR(strength=ρ, ascent=ρ)``, SAM is ``steepest.SAM(rho=ρ)``; DNSAM divides by the
     length of a gradient without noise, which no training loop has.
 

@@ -92,7 +92,7 @@ def sam_sharpness(f: Loss, rho: float = 0.05, steps: int = 1) -> Sharpness:
     Args:
         f: the loss.
         rho: ρ, in units of x; default 0.05 as SAM.
-        steps: gradients asked for.
+        steps: gradients evaluated.
 
     Source: Foret et al. 2021, arXiv:2010.01412; several steps are a normalised ascent on the sphere, our choice.
     """

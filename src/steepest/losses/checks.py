@@ -1,4 +1,4 @@
-"""What losses ask of their inputs, in one sentence each, and the mean over examples that is 0 over none."""
+"""What losses require of their inputs, in one sentence each, and the mean over examples that is 0 over none."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Low-rank adapters: a frozen weight plus a trainable product of two thin matrices.
 
 The product does not change when one factor is doubled and the other halved, so its factors are a *pair*, and methods
-that care (``steepest.BAR``) are told so by ``pairs(model)``.  That helper knows the adapters of this file and whatever
+that care (``steepest.BAR``) are given them by ``pairs(model)``.  That helper knows the adapters of this file and whatever
 else calls its factors ``lora_A`` and ``lora_B`` (loralib, PEFT).
 """
 

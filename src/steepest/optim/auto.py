@@ -23,7 +23,7 @@ class Auto(Optimizer):
     - decay: **measured**, from whether gradients want the weights smaller or larger: between 0.075 and 0.4
       (:class:`steepest.stepsize.FadingSlope`);
     - geometry: steps and decay in units of each tensor's size (:class:`steepest.geometry.Relative`);
-    - point: gradients are asked 0.6 of the way from the walking point to the average that is returned, whose weights
+    - point: gradients are evaluated 0.6 of the way from the walking point to the average that is returned, whose weights
       grow as t² (:class:`steepest.point.ScheduleFree`): no schedule, and no end to be known;
     - oracle: a batch whose gradient is ten times as long as usual is left out (:class:`steepest.oracle.SkipSpikes`).
 

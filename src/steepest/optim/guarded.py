@@ -1,4 +1,4 @@
-"""Methods that one bad batch would mislead for good do not listen to it."""
+"""Methods that one bad batch would spoil for good skip it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__: list[str] = []  # a base for others
 class Guarded(Optimizer):
     """An optimizer that leaves out batches with a gradient a hundred times as long as usual.
 
-    A method that finds its own step size remembers what it has seen, often for ever: one huge gradient in a sum of squares
+    A method that finds its own step size accumulates what it has seen, often for ever: one huge gradient in a sum of squares
     makes every later step tiny.  So these methods have :class:`steepest.oracle.SkipSpikes` as their oracle, which their
     papers do not; where no gradient is that long nothing changes, to the bit.  Its factor is 100 and not 10: these methods
     begin with tiny steps, and when the steps have grown, the gradients of a network may grow tenfold within a few of them.

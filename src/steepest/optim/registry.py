@@ -107,7 +107,7 @@ def create(name: str, model_or_params: Any, **options: Any) -> Optimizer:
     return methods[known[_bare(name)]].make(given, **options)
 
 
-#: directions of torch's methods, for the line to write where somebody wants another point around them
+#: directions of torch's methods, for the line to write where another point is wanted around them
 _DIRECTIONS = {"SGD": "Momentum", "Adam": "Adam", "AdamW": "Adam", "NAdam": "NAdam", "Adagrad": "AdaGrad"}
 
 

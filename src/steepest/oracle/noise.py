@@ -18,7 +18,7 @@ class AffineNoise(Oracle):
     .. math:: \hat g = g + \frac{\sigma_0 z + \sigma_1 \lVert g\rVert z'}{\sqrt n},\quad z, z' \sim N(0, I),\quad
               \operatorname{E}\lVert \hat g - g\rVert^2 = \sigma_0^2 + \sigma_1^2 \lVert g\rVert^2
 
-    over all n numbers of the parameters that have a gradient.  One forward and one backward a question, new noise in each.
+    over all n numbers of the parameters that have a gradient.  One forward and one backward an evaluation, new noise in each.
     The noisy gradient is what is left in ``p.grad``.
 
     Args:

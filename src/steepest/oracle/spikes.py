@@ -1,8 +1,8 @@
 """Refusing evidence that looks like an accident: a batch whose gradient is far longer than those before.
 
-A step size that finds itself remembers what it has seen: a sum of squared gradients, a mean of losses, a distance.  One
-batch a thousand times too steep stays in that memory, often for ever, and shortening its gradient would not mend what
-is learnt from its loss.  So the whole step is left out, as a step with a NaN is, and nothing hears of it.
+A step size that adapts itself accumulates what it has seen: a sum of squared gradients, a mean of losses, a distance.  One
+batch a thousand times too steep stays in that memory, often for ever, and shortening its gradient would not correct
+what is learnt from its loss.  So the whole step is skipped, as a step with a NaN is, and no state changes.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ class SkipSpikes(Oracle):
     .. math:: \lVert g_t\rVert > \kappa\,\operatorname{median}(\lVert g_{t-w+1}\rVert, \ldots, \lVert g_t\rVert)
               \;\Rightarrow\; x_{t+1} = x_t
 
-    with the norm over all parameters, shards and processes, at the first question of a step.  Weights, state and the step
+    with the norm over all parameters, shards and processes, at the first evaluation of a step.  Weights, state and the step
     size's memory are then as before; the step is counted in ``opt.counters.skipped``.  The norm enters the median all the
     same, so what stays large becomes usual: at most w/2 + 1 steps in a row are left out.  A gradient of zero, or one
-    that is not finite, is not judged and not remembered.
+    that is not finite, is neither judged nor stored.
 
     The first norms have nothing to be compared with.  So until ``listen`` of them are known nothing moves, and the
-    median of three is not misled by one.  With ``listen=1`` the first batch is trusted; if the second is more than κ times
+    median of three is robust to one.  With ``listen=1`` the first batch is used; if the second is more than κ times
     shorter, the first was the spike: the second is left out as well, and the method begins anew at the weights as they
     are then (:meth:`steepest.Optimizer.restart`).  Where a gradient really falls by κ in the first step that costs two steps
     of memory.  Where the first step itself has thrown the weights so far that gradients there are as long, it is not seen.
 
     Args:
-        inner: the oracle that is listened to, default backpropagation.
+        inner: the oracle whose gradients are checked, default backpropagation.
         factor: κ, default 10.
-        window: w, how many norms are remembered, default 32.
-        listen: norms to be known before the first move, default 3; with 1 the first batch moves, and may be forgotten.
+        window: w, how many norms are kept, default 32.
+        listen: norms to be known before the first move, default 3; with 1 the first batch moves, and may be discarded.
 
     Source: none; leaving out steps by a rolling window of norms is what OLMo-core's ``SkipStepOptimizer`` (Allen Institute for
     AI) does, by standard deviations of losses and norms.
@@ -85,7 +85,7 @@ class SkipSpikes(Oracle):
             raise ValueError(f"SkipSpikes: listen={self.listen} norms do not fit into window={self.window}")
 
     def evaluate(self, run: Run) -> Evidence:
-        """As the oracle inside; the first answer of a step is judged."""
+        """As the oracle inside; the first evidence of a step is judged."""
         evidence = self.source.evaluate(run)
         if run.heard is None:
             past, run.heard = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
@@ -100,5 +100,5 @@ class SkipSpikes(Oracle):
         return evidence
 
     def keep(self, run: Run) -> None:
-        """Remember the norm."""
+        """Store the norm."""
         run.opt.param_groups[0]["norms"] = run.heard

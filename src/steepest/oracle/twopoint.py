@@ -22,7 +22,7 @@ class TwoPoint(Oracle):
     .. math:: \hat g = \frac1n \sum_{j=1}^n \frac{f(x + \lambda z_j) - f(x - \lambda z_j)}{2\lambda}\, z_j,\quad
               z_j \sim N(0, I)
 
-    Two forwards for each direction, no backward.  The loss returned is the mean over the points asked.
+    Two forwards for each direction, no backward.  The loss returned is the mean over the points evaluated.
 
     Args:
         radius: λ in units of x, default 1e-3 (MeZO, full fine-tuning).

@@ -1,4 +1,4 @@
-"""Points: where do we ask, and which point do we keep?"""
+"""Points: where is the gradient evaluated, and which point is kept?"""
 
 from steepest.core.part import Point
 from steepest.point.accelerated import AcceleGrad, UniXGrad

@@ -1,6 +1,6 @@
-"""Points of accelerated methods: ask at an average, and walk from elsewhere.
+"""Points of accelerated methods: evaluate at an average, and walk from elsewhere.
 
-How much the newest point weighs in the average is for the step size to say (``share``).
+The step size decides how much the newest point weighs in the average (``share``).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from steepest.engine import shard
 
 
 def share(run: Run) -> float:
-    """What the step size says that the newest point weighs."""
+    """The weight of the newest point, from the step size."""
     part: Any = run.opt.step_size
     return float(part.share(run.opt.param_groups[0]))
 
 
 class UniXGrad(Point):
-    r"""Extragradient at averages: both questions are asked where the points so far are averaged.
+    r"""Extragradient at averages: both gradients are evaluated at averages of the points so far.
 
     .. math:: \hat z_t = \frac{\omega_t y_t + \sum_{k<t}\omega_k x_{k+1}}{\sum_{k\le t}\omega_k},\quad
               x_{t+1} = R_{y_t}(-\eta_x D(m(\hat z_t))),\quad
@@ -35,7 +35,7 @@ class UniXGrad(Point):
     Source: Kavis, Levy, Bach & Cevher 2019, arXiv:1910.13857, in the form of Kreisler et al. 2024, arXiv:2404.00666,
     Algorithm 1.
 
-    Note: the theory wants another batch for each question.  A closure that calls ``next`` on its batches gives it two; one
+    Note: the theory wants another batch for each evaluation.  A closure that calls ``next`` on its batches gives it two; one
     that always uses the same makes ‖g - m‖ blind to the noise, and steps too long for it.  The loss that ``step`` returns is
     the one at ẑ.
     """
@@ -45,7 +45,7 @@ class UniXGrad(Point):
     cite = ("kavis2019unixgrad",)
 
     def ask(self, run: Run) -> Evidence:
-        """Both questions and both moves; what had no gradient stays."""
+        """Both evaluations and both moves; what had no gradient stays."""
         weight, undo, xhat, state = share(run), run.snapshot(), run.save(), run.opt.state
         known = {p: state[p]["step"] for p in filter(moves, run.params) if p in state}
         try:
@@ -88,12 +88,12 @@ class UniXGrad(Point):
 
 
 class AcceleGrad(Point):
-    r"""Ask where a short step and a long one meet.
+    r"""Evaluate where a short step and a long one meet.
 
     .. math:: x_{t+1} = \tau_t z_t + (1 - \tau_t)\, y_t,\quad \tau_t = \frac{\alpha_t}{\sum_{k\le t}\alpha_k}
 
     with y after a step of η and z after one of αη, kept by the step size.  The weights are x, where the next gradient is
-    asked, and so is what is returned.
+    evaluated, and x is what is returned.
 
     Source: Levy, Yurtsever & Cevher 2018, arXiv:1809.02864, in the form of Kreisler et al. 2024, arXiv:2404.00666,
     Algorithm 2.

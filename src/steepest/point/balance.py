@@ -4,7 +4,7 @@ A loss of x yᵀ does not change when x is doubled and y halved.  Gradient flow 
 norms for ever, SAM drives it to zero.  What SAM does to it by a second gradient is done here by hand.
 
 It looks like weight decay with a sign for each tensor.  The sign needs both halves of a pair, so it is found on the host,
-where points ask; it is then read by a map behind the direction, where it meets the true step size.  So it goes with
+where points are evaluated; it is then read by a map behind the direction, where it meets the true step size.  So it goes with
 every direction, step size, geometry and codec, and a step that is left out leaves it out, too.
 """
 
@@ -54,7 +54,7 @@ class BAR(Point):
 
     Source: Li, Zhang & He 2024, arXiv:2410.14802, Algorithms 2 and 3; read in full. The authors' repository is empty.
 
-    Note: the paper's σ is +1 where both gradients are zero (an expert that nobody asked); here the pair is left alone. The
+    Note: the paper's σ is +1 where both gradients are zero (an expert that no token reached); here the pair is left alone. The
     paper rescales before the optimizer's update, so that decoupled decay multiplies α_t, too: a term of order η².
     """
 
@@ -84,7 +84,7 @@ class BAR(Point):
         return {"alpha_t": h.alpha * falls[self.schedule]}
 
     def ask(self, run: Run) -> Evidence:
-        """Loss and gradient here, and who is on which side."""
+        """Loss and gradient here, and the side of each parameter."""
         here = run.evaluate()
         if self.places is None:
             if self.pairs is None:
@@ -110,9 +110,9 @@ def places(pairs: Iterable[Sequence[Any]], params: Sequence[Tensor]) -> list[tup
     for pair in pairs:
         at: list[Any] = [where.get(id(half)) if isinstance(half, Tensor) else half for half in pair]
         if len(at) != 2 or not all(type(i) is int and 0 <= i < len(params) for i in at) or at[0] == at[1]:
-            said = ", ".join(f"a tensor of {tuple(h.shape)}" if isinstance(h, Tensor) else repr(h) for h in pair)
+            given = ", ".join(f"a tensor of {tuple(h.shape)}" if isinstance(h, Tensor) else repr(h) for h in pair)
             raise ValueError(f"BAR: a pair is two of the optimizer's {len(params)} parameters, or their places, got "
-                             f"({said}): take the pairs from the model whose parameters the optimizer has")  # fmt: skip
+                             f"({given}): take the pairs from the model whose parameters the optimizer has")  # fmt: skip
         found.append((at[0], at[1]))
     if len(set(sum(found, ()))) < 2 * len(found):
         raise ValueError("BAR: a parameter is in two pairs: leave one of them out")
@@ -155,7 +155,7 @@ def side(variant: str, gx: float, gy: float, x: float, y: float) -> float:
 
 
 def lengths(params: list[Tensor], tensors: dict[int, Tensor]) -> dict[int, float]:
-    """Squared norms, over all shards; one wait for the machine."""
+    """Squared norms, over all shards; one synchronization with the device."""
     if not tensors:
         return {}
     wide = [t if t.dtype is torch.float64 else t.float() for t in tensors.values()]

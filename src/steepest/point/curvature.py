@@ -1,7 +1,7 @@
-"""Ask for a little of the curvature beside the gradient: one Hessian-vector product along random signs.
+"""A little curvature beside the gradient: one Hessian-vector product along random signs.
 
-What comes back estimates the diagonal of the Hessian, coordinate by coordinate.  It is left in the state for a direction
-to average: a point asks, and does not decide what is made of the answer.
+It estimates the diagonal of the Hessian, coordinate by coordinate, and is left in the state for a direction to average: a
+point evaluates, and does not decide how the result is used.
 """
 
 from __future__ import annotations

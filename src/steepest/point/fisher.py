@@ -11,7 +11,7 @@ from torch import Tensor
 from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Scalars, State
 from steepest.core.step import Run
-from steepest.point.perturbed import Parts, Perturbed, owned
+from steepest.point.perturbed import Parts, Perturbed, with_groups
 
 HALVINGS = 64  # of an interval of float32 numbers, which have 31 bits besides the sign; float64 keeps ties below 1e-19
 
@@ -60,7 +60,7 @@ class FSAM(Perturbed):
     def shared(self, run: Run, group: dict[str, Any], g: Parts) -> dict[str, float]:
         """The size of gradient that the mask cuts at; NaN where the mask stays as it is, negative where there is none."""
         s = run.h("sparsity", group)
-        peers = [gi if run.h("sparsity", own) == s else None for gi, (_, own) in zip(g, owned(run), strict=True)]
+        peers = [gi if run.h("sparsity", own) == s else None for gi, (_, own) in zip(g, with_groups(run), strict=True)]
         mine = [p for p, gi in zip(run.params, peers, strict=True) if gi is not None]
         ages = [run.opt.state.get(p, {}).get("step", 0) for p in mine]
         if s == 0.0 or not ages or min(ages) % self.every:

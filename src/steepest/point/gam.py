@@ -8,7 +8,7 @@ from steepest.core.evaluate import Evidence
 from steepest.core.fields import flag, real
 from steepest.core.part import Point
 from steepest.core.step import Run
-from steepest.point.perturbed import Parts, away, instead, mixed, owned, taken, walk
+from steepest.point.perturbed import Parts, combine, gradients_of, restoring, walk, with_gradient, with_groups
 
 
 class GAM(Point):
@@ -49,29 +49,31 @@ class GAM(Point):
     def ask(self, run: Run) -> Evidence:
         """Loss here, the mixture of four gradients."""
         here = run.evaluate()
-        g0 = taken(run, here)
+        g0 = gradients_of(run, here)
         if not 0.0 < run.dot(g0, g0) < math.inf:
             return here
         one, minus = [1.0] * len(g0), [-1.0] * len(g0)
-        alpha, beta, gamma = ([run.h(name, group) for _, group in owned(run)] for name in ("alpha", "blend", "tilt"))
-        with away(run) as x:
+        alpha, beta, gamma = (
+            [run.h(name, group) for _, group in with_groups(run)] for name in ("alpha", "blend", "tilt")
+        )
+        with restoring(run) as x:
             self.climb(run, g0, "ascent")
-            g1 = taken(run, run.evaluate())
+            g1 = gradients_of(run, run.evaluate())
             run.restore(x)
-            self.climb(run, mixed((one, g1), (minus, g0)), "rho")
-            g2 = taken(run, run.evaluate())
+            self.climb(run, combine((one, g1), (minus, g0)), "rho")
+            g2 = gradients_of(run, run.evaluate())
             self.climb(run, g2, "ascent")
             last = run.evaluate()
-        n = mixed((alpha, g1), ([1 - a for a in alpha], taken(run, last)))
-        m = mixed((one if self.whole else beta, g0), ([1 - b for b in beta], g2))
+        n = combine((alpha, g1), ([1 - a for a in alpha], gradients_of(run, last)))
+        m = combine((one if self.whole else beta, g0), ([1 - b for b in beta], g2))
         length = run.dot(n, n)
         along = run.dot(m, n) / length if length > 0 else 0.0
         c = [1 + s * along for s in gamma]
-        return instead(run, last, here.loss, mixed((c, n), ([-s for s in gamma], m)))
+        return with_gradient(run, last, here.loss, combine((c, n), ([-s for s in gamma], m)))
 
     @staticmethod
     def climb(run: Run, v: Parts, radius: str) -> None:
         """Go from here along v, as far as the group's radius says; nowhere if v has no direction."""
         norm = math.sqrt(run.dot(v, v))
         if 0.0 < norm < math.inf:
-            walk(run, [run.h(radius, group) / norm for _, group in owned(run)], v)
+            walk(run, [run.h(radius, group) / norm for _, group in with_groups(run)], v)

@@ -1,4 +1,4 @@
-"""Games: asking at x and walking from x spirals outward; ask a step ahead, or correct by the step before.
+"""Games: the gradient at x, applied at x, spirals outward; evaluate it a step ahead, or correct by the step before.
 
 Players that maximize sit in parameter groups with ``maximize=True``; the closure returns the common payoff.
 """
@@ -14,11 +14,11 @@ from steepest.core.fields import real, whole
 from steepest.core.part import NewState, Point, Scalars, State
 from steepest.core.step import Run, moves
 from steepest.engine import shard
-from steepest.point.perturbed import away, owned, recall, remember, wide
+from steepest.point.perturbed import recall, remember, restoring, wide, with_groups
 
 
 class ExtraGradient(Point):
-    r"""Ask at the point that an ordinary step would reach, and walk from x.
+    r"""Evaluate at the point that an ordinary step would reach, and walk from x.
 
     .. math:: q = x + a\,(R_x(-\eta D(g(x))) - x),\quad x^+ = R_x(-\eta D(g(q)))
 
@@ -28,7 +28,7 @@ class ExtraGradient(Point):
     short second one (a > 1) arrive where two equal ones diverge.
 
     Args:
-        ahead: a, the first step in units of the second, default 1; above 1 the question may lie outside of a set that the
+        ahead: a, the first step in units of the second, default 1; above 1 that point may lie outside of a set that the
             geometry projects on.
 
     Source: Korpelevich 1976; Gidel et al. 2019, arXiv:1802.10551, Algorithm 4 (option 1); two step sizes as in Gorbunov,
@@ -46,7 +46,7 @@ class ExtraGradient(Point):
         try:
             if not run.move(here):
                 return here
-            stretch(run, x, [run.h("ahead", group) for _, group in owned(run)])
+            stretch(run, x, [run.h("ahead", group) for _, group in with_groups(run)])
             ahead = run.evaluate()
             if not run.acceptable(ahead):
                 undo()
@@ -90,7 +90,7 @@ class ProximalPoint(Point):
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient near where the step will end."""
         here = there = run.evaluate()
-        x, beta = run.save(), [run.h("damping", group) for _, group in owned(run)]
+        x, beta = run.save(), [run.h("damping", group) for _, group in with_groups(run)]
         y = x
         for _ in range(self.rounds):
             undo = run.snapshot()  # moments see a gradient in the move that counts, and only there
@@ -101,7 +101,7 @@ class ProximalPoint(Point):
                 y = run.save()
             finally:
                 undo()
-            with away(run):
+            with restoring(run):
                 run.restore(y)
                 there = run.evaluate()
             if not run.acceptable(there):
@@ -110,7 +110,7 @@ class ProximalPoint(Point):
 
 
 class Reflected(Point):
-    r"""Ask where the last step would lead once more, and walk from x: one gradient, one projection.
+    r"""Evaluate where the last step would lead once more, and walk from x: one gradient, one projection.
 
     .. math:: q = 2x - x_{-},\quad x^+ = R_x(-\eta D(g(q)))
 
@@ -128,7 +128,7 @@ class Reflected(Point):
 
     def ask(self, run: Run) -> Evidence:
         """Loss and gradient at the reflection."""
-        with away(run) as x:
+        with restoring(run) as x:
             for p, here in zip(run.params, x, strict=True):
                 if moves(p):  # a frozen weight is not copied, and stays
                     shard.local(p).add_(here - recall(run, p, "x_prev").to(here.dtype))
@@ -147,12 +147,12 @@ class Reflected(Point):
 
 
 class Optimistic(Point):
-    r"""Extrapolate by the step before instead of asking twice.
+    r"""Extrapolate by the step before instead of evaluating twice.
 
     .. math:: x^+ = x - 2\eta\, d_t + \eta\, d_{t-1},\quad d_0 = 0
 
-    It is extragradient that extrapolates from the past (Popov), written at the point where it asks, so it needs no
-    second question and runs inside the kernel.  With Adam it is Optimistic Adam.
+    It is extragradient that extrapolates from the past (Popov), written at the point where it evaluates, so it needs no
+    second gradient and runs inside the kernel.  With Adam it is Optimistic Adam.
 
     Source: Popov 1980; Daskalakis et al. 2018, arXiv:1711.00141, Algorithm 1 (d with its own bias correction).
 

@@ -23,8 +23,8 @@ class InfoSAM(PreSAM):
     Args:
         rho: radius ρ in units of x, default 0.05 (authors' code).
         alpha: decay α of the average, default 0.9 (ours).
-        floor: ε in units of g², default 1e-12 (ours): where a gradient stays zero the noise is zero, too, and 0/0 is not
-            asked.  A floor far above all noise makes C a number, and this is SAM.
+        floor: ε in units of g², default 1e-12 (ours): where a gradient stays zero the noise is zero, too, and ε
+            avoids 0/0.  A floor far above all noise makes C a number, and this is SAM.
 
     Source: named and described by Zhang, Li & Giannakis 2025, arXiv:2501.06603; equations from their earlier code.
 

@@ -13,7 +13,7 @@ from steepest.core.fields import real, word
 from steepest.core.part import Point
 from steepest.core.step import Run
 from steepest.engine import shard
-from steepest.point.perturbed import away, instead, mixed, owned, taken, walk
+from steepest.point.perturbed import combine, gradients_of, restoring, walk, with_gradient, with_groups
 
 SIDES = {"forward": (1.0,), "backward": (-1.0,), "centred": (1.0, -1.0)}
 
@@ -34,7 +34,7 @@ class GradientPenalty(Point):
 
     Args:
         strength: γ, default 0.05 (ours).
-        ascent: ε, how far along the gradient the second question is, default 0.05 (ours).
+        ascent: ε, how far along the gradient the second gradient is evaluated, default 0.05 (ours).
         side: ``"forward"``, ``"backward"``, ``"centred"``, or ``"exact"``, which ignores ε, needs a closure that
             only returns the loss.
 
@@ -52,28 +52,28 @@ class GradientPenalty(Point):
         if self.side == "exact":
             return self._exactly(run)
         here = run.evaluate()
-        g = taken(run, here)
-        gamma, eps = ([run.h(name, group) for _, group in owned(run)] for name in ("strength", "ascent"))
+        g = gradients_of(run, here)
+        gamma, eps = ([run.h(name, group) for _, group in with_groups(run)] for name in ("strength", "ascent"))
         if not 0.0 < run.dot(g, g) < math.inf or not any(gamma):
             return here
-        asked = []
-        with away(run) as x:
+        others = []
+        with restoring(run) as x:
             for sign in SIDES[self.side]:
                 run.restore(x)
                 walk(run, [sign * e for e in eps], g)
                 last = run.evaluate()
-                asked.append(taken(run, last))
-        first, *rest = {"forward": [*asked, g], "backward": [g, *asked], "centred": asked}[self.side]
-        c = [s / (e * len(asked)) for s, e in zip(gamma, eps, strict=True)]
-        return instead(run, last, here.loss, mixed(([1.0] * len(g), g), (c, first), ([-a for a in c], rest[0])))
+                others.append(gradients_of(run, last))
+        first, *rest = {"forward": [*others, g], "backward": [g, *others], "centred": others}[self.side]
+        c = [s / (e * len(others)) for s, e in zip(gamma, eps, strict=True)]
+        return with_gradient(run, last, here.loss, combine(([1.0] * len(g), g), (c, first), ([-a for a in c], rest[0])))
 
     def _exactly(self, run: Run) -> Evidence:
         """g + γ H g; a group that maximizes has the sign of both turned round."""
-        gamma = [run.h("strength", group) for _, group in owned(run)]
+        gamma = [run.h("strength", group) for _, group in with_groups(run)]
         if not any(gamma):
             return run.evaluate()
-        sign = [-1.0 if group["maximize"] else 1.0 for _, group in owned(run)]
-        here, product = run.twice(lambda g, hessian: hessian(mixed((sign, g))))
+        sign = [-1.0 if group["maximize"] else 1.0 for _, group in with_groups(run)]
+        here, product = run.twice(lambda g, hessian: hessian(combine((sign, g))))
         product = [None if h is None else shard.part_of(h, p) for h, p in zip(product, run.params, strict=True)]
-        return instead(run, here, here.loss, mixed(([1.0] * len(sign), taken(run, here)),
+        return with_gradient(run, here, here.loss, combine(([1.0] * len(sign), gradients_of(run, here)),
                                                    ([c * s for c, s in zip(gamma, sign, strict=True)], product)))  # fmt: skip

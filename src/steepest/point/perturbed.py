@@ -1,6 +1,6 @@
-"""The common shape of sharpness-aware points: ask at x + e, where e is made of the gradient at x and of memory.
+"""The common shape of sharpness-aware points: evaluate at x + e, where e is made of the gradient at x and of memory.
 
-Such a point is one small map.  It says which way to lean and what is measured by the radius; asking twice, walking back
+Such a point is one small map.  It gives the perturbation and what its radius measures; evaluating twice, restoring x
 to the bit, the norm over all tensors and machines, and memory in any codec are done here, once.  Memory is written after
 the move and only if there was one, so a closure that raises or a step that is left out leaves no trace.
 """
@@ -27,8 +27,8 @@ Parts = list[Tensor | None]  # one local tensor a parameter, None where it has n
 
 
 @contextmanager
-def away(run: Run) -> Iterator[list[Tensor]]:
-    """Leave x inside; outside the weights are x again, to the bit, whatever happened."""
+def restoring(run: Run) -> Iterator[list[Tensor]]:
+    """A block in which the weights may change; x is restored at its end, to the bit, whatever happened."""
     x = run.save()
     try:
         yield x
@@ -41,18 +41,18 @@ def wide(t: Tensor) -> Tensor:
     return t if t.dtype is torch.float64 else t.float()
 
 
-def owned(run: Run) -> list[tuple[Tensor, dict[str, Any]]]:
+def with_groups(run: Run) -> list[tuple[Tensor, dict[str, Any]]]:
     """All parameters, each with its group."""
     return [(p, group) for group in run.opt.param_groups for p in group["params"]]
 
 
-def taken(run: Run, evidence: Evidence) -> Parts:
-    """Gradients to be kept while others are asked for; ``run.grads`` makes new tensors, so nobody uses their memory."""
+def gradients_of(run: Run, evidence: Evidence) -> Parts:
+    """Gradients to be kept while others are evaluated; ``run.grads`` makes new tensors, so their memory is not reused."""
     return [wide(g) if g is not None and p.requires_grad else None
             for p, g in zip(run.params, run.grads(evidence), strict=True)]  # fmt: skip
 
 
-def mixed(*terms: tuple[list[float], Parts]) -> Parts:
+def combine(*terms: tuple[list[float], Parts]) -> Parts:
     """Σ c g, with a c for each parameter; None where any gradient is missing. One new tensor, however many terms."""
     out: Parts = []
     for row in zip(*(zip(c, g, strict=True) for c, g in terms), strict=True):
@@ -71,19 +71,19 @@ def walk(run: Run, c: list[float], v: Parts) -> None:
             shard.local(p).add_(vi, alpha=ci)
 
 
-def instead(run: Run, last: Evidence, loss: Any, g: Parts) -> Evidence:
-    """Evidence with this gradient in the place of the last one that was bought."""
-    signed = mixed(([-1.0 if group["maximize"] else 1.0 for _, group in owned(run)], g))
+def with_gradient(run: Run, last: Evidence, loss: Any, g: Parts) -> Evidence:
+    """Evidence with this gradient in the place of the last one that was evaluated."""
+    signed = combine(([-1.0 if group["maximize"] else 1.0 for _, group in with_groups(run)], g))
     if last.gradient is not None:
         return Evidence(loss, lambda i, _: signed[i])  # type: ignore[arg-type, return-value]
     for p, gi in zip(run.params, signed, strict=True):
         if gi is not None and p.grad is not None:
-            p.grad = shard.like(gi.to(p.grad.dtype), p)  # a new tensor: what backward delivered may be somebody's
+            p.grad = shard.like(gi.to(p.grad.dtype), p)  # a new tensor: what backward delivered may be in use elsewhere
     return Evidence(loss)
 
 
 def recall(run: Run, p: Tensor, name: str) -> Tensor:
-    """What is kept for p under this name, as numbers shaped like p's local part; its start before p's first step."""
+    """What is kept for p under this name, as numbers shaped like p's local part; the initial value before p's first step."""
     x, entry = wide(shard.local(p)), run.opt.state.get(p, {})
     if name not in entry:
         return x.clone() if run.opt._state_specs[name].start == "x" else torch.zeros_like(x)
@@ -107,13 +107,13 @@ def remember(run: Run, p: Tensor, name: str, value: Tensor) -> None:
 
 
 class Perturbed(Point):
-    r"""Ask for the gradient at a point nearby, and apply it here.
+    r"""Evaluate the gradient at a point nearby, and apply it here.
 
     .. math:: q(x) = x + \rho\, \frac{u}{\lVert n\rVert},\quad \text{the norm over all parameters}
 
     A subclass says what u and n are.  Two forwards and two backwards a step.  Each group has its own ρ; the gradient of
-    a group that maximizes is negated, so that everybody's worst case is asked for.  Where n is zero there is no
-    perturbation, and where it is not finite the step goes on with the gradient at x, for the engine to judge.
+    a group that maximizes is negated, so that each group has its own worst case.  Where n is zero there is no
+    perturbation, and where it is not finite the step goes on with the gradient at x, for the engine to check.
     """
 
     rho: float = real("[0, inf)", default=0.05)
@@ -130,15 +130,15 @@ class Perturbed(Point):
     def ask(self, run: Run) -> Evidence:
         """Loss here, gradient at the perturbed point."""
         here = run.evaluate()
-        u, n, new = self._leant(run, taken(run, here))
+        u, n, new = self._leant(run, gradients_of(run, here))
         norm = math.sqrt(run.dot(n, n))
         if not math.isfinite(norm):
             return here
         run.noted = new
-        rho = [run.h("rho", group) for _, group in owned(run)]
+        rho = [run.h("rho", group) for _, group in with_groups(run)]
         if norm == 0.0 or not any(rho):
             return here
-        with away(run):
+        with restoring(run):
             walk(run, [r / norm for r in rho], u)
             del u, n  # as much memory as a gradient, before the next one is made
             there = run.evaluate()
@@ -148,7 +148,7 @@ class Perturbed(Point):
     def _leant(self, run: Run, g: Parts) -> tuple[Parts, Parts, list[NewState]]:
         u, n, new = [*g], [*g], [NewState() for _ in g]
         numbers = {id(k): self.shared(run, k, g) for k in run.opt.param_groups}
-        for i, (p, group) in enumerate(owned(run)):
+        for i, (p, group) in enumerate(with_groups(run)):
             gi = g[i]
             if gi is None:
                 continue
@@ -159,8 +159,8 @@ class Perturbed(Point):
         return u, n, new
 
     def keep(self, run: Run) -> None:
-        """Remember, now that the step is done."""
+        """Store the new state, now that the step is done."""
         for p, new in zip(run.params, run.noted or [{}] * len(run.params), strict=True):
             for name, value in new.items():
-                if name in run.opt.state.get(p, {}):  # it has moved: a second question may leave a gradient out
+                if name in run.opt.state.get(p, {}):  # it has moved: the second evaluation may leave a gradient out
                     remember(run, p, name, value)

@@ -1,4 +1,4 @@
-"""SAM: ask for the gradient where the loss is worst nearby, and apply it here."""
+"""SAM: evaluate the gradient where the loss is worst nearby, and apply it here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedule-free: walk on one point, return an average, and ask for gradients in between."""
+"""Schedule-free: walk on one point, return an average, and evaluate gradients in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from steepest.point.average import Average
 
 
 class ScheduleFree(Average):
-    r"""Gradients are asked between the point that walks and the average that is returned.
+    r"""Gradients are evaluated between the point that walks and the average that is returned.
 
     .. math:: y_t = (1-\beta)\, z_t + \beta\, \bar x_t,\quad z_{t+1} = z_t - \eta_t\,(d(y_t) + \lambda y_t),\quad
               \bar x_{t+1} = \bar x_t + c_t\,(z_{t+1} - \bar x_t),\qquad

@@ -1,4 +1,4 @@
-"""Stochastic model building: where the plain step fails, a quadratic model of each tensor's loss says where to go."""
+"""Stochastic model building: where the plain step fails, a quadratic model of each tensor's loss gives the step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from steepest.core.fields import real
 from steepest.core.part import Point, State
 from steepest.core.step import Run
 from steepest.engine import shard
-from steepest.point.perturbed import Parts, away, mixed, owned, recall, remember
+from steepest.point.perturbed import Parts, combine, recall, remember, restoring, with_groups
 
 
 def products(run: Run, b: Parts, g: Parts, y: Parts) -> list[list[float]]:
@@ -46,14 +46,14 @@ def coefficients(lr: float, sums: list[float], kappa: float) -> tuple[float, flo
 class SMB(Point):
     r"""Stochastic model building.
 
-    The plain step s = -ηg is tried on the same mini-batch.  If f(x + s) > f(x) - c η‖g‖², the gradient there is asked,
+    The plain step s = -ηg is tried on the same mini-batch.  If f(x + s) > f(x) - c η‖g‖², the gradient there is evaluated,
     too, and each tensor takes the step of a model of its own,
 
     .. math:: -\lVert s\rVert^2 \bigl(2\sigma I + s y^\top + y s^\top\bigr)^{-1} g,\quad y = g(x+s) - g(x),\quad
               \sigma = \tfrac12\Bigl(\lVert s\rVert\bigl(\lVert y\rVert + \tfrac{1}{\kappa}\lVert g\rVert\bigr)
               - \langle s, y\rangle\Bigr)
 
-    a combination of g and y, which is shorter and turned.  Two forwards and a backward where the plain step is right, a
+    a combination of g and y, which is shorter and rotated.  Two forwards and a backward where the plain step is accepted, a
     backward more where it is not, and the forward that goes with it.  η is the ``lr``.
 
     Args:
@@ -63,7 +63,7 @@ class SMB(Point):
     Source: Birbil, Martin, Onay & Öztoprak 2021, arXiv:2111.07058, Algorithm 1 with equations (4) and (5); one tensor is a
     parameter group of the paper.
 
-    Note: a tensor whose gradient is zero stays; in the authors' code it becomes NaN.  The sufficient decrease is asked
+    Note: a tensor whose gradient is zero stays; in the authors' code it becomes NaN.  The sufficient decrease is checked
     once, for all groups together.
     """
 
@@ -73,17 +73,17 @@ class SMB(Point):
     cite = ("birbil2024bolstering",)
 
     def ask(self, run: Run) -> Evidence:
-        """The gradient here where the plain step is right; otherwise what makes the driver take the model's step."""
+        """The gradient here where the plain step is accepted; otherwise what makes the driver take the model's step."""
         here = run.evaluate()
         g = run.grads(here)
-        with away(run):
-            if self.right(run, here, g):
+        with restoring(run):
+            if self.decreases(run, here, g):
                 return here
             there = run.grads(run.evaluate())
-        return self.turned(run, here, g, g, there)
+        return self.model_step(run, here, g, g, there)
 
-    def right(self, run: Run, here: Evidence, g: Parts) -> bool:
-        """Whether the plain step is, or nothing can be said about it; if not, the weights are left where it leads."""
+    def decreases(self, run: Run, here: Evidence, g: Parts) -> bool:
+        """Whether the plain step decreases the loss enough, or cannot be judged; if not, the weights are left at its end."""
         sign, steps = run.opt._loss_sign(), self.plain(run, g)
         fall = -run.dot(g, steps)
         if run.left_out or here.loss is None or fall <= 0:
@@ -98,14 +98,14 @@ class SMB(Point):
     def plain(run: Run, g: Parts) -> Parts:
         """The steps -ηg."""
         return [None if gi is None else gi * -float(group["lr"])
-                for gi, (_, group) in zip(g, owned(run), strict=True)]  # fmt: skip
+                for gi, (_, group) in zip(g, with_groups(run), strict=True)]  # fmt: skip
 
     @staticmethod
-    def turned(run: Run, here: Evidence, b: Parts, g: Parts, there: Parts) -> Evidence:
+    def model_step(run: Run, here: Evidence, b: Parts, g: Parts, there: Parts) -> Evidence:
         """What makes the driver take the model's steps for b; the model is made of the gradients g here and there."""
-        y = mixed(([1.0] * len(g), there), ([-1.0] * len(g), g))
+        y = combine(([1.0] * len(g), there), ([-1.0] * len(g), g))
         sign, kappa = run.opt._loss_sign(), run.h("kappa")
-        for (p, group), bk, gk, yk, sums in zip(owned(run), b, g, y, products(run, b, g, y), strict=True):
+        for (p, group), bk, gk, yk, sums in zip(with_groups(run), b, g, y, products(run, b, g, y), strict=True):
             lr = float(group["lr"])
             if p.grad is not None and bk is not None and gk is not None and yk is not None and lr > 0:
                 cb, cg, cy = coefficients(lr, sums, kappa)
@@ -117,15 +117,15 @@ class SMB(Point):
 class SMBi(SMB):
     r"""Stochastic model building with an independent batch for the model.
 
-    Where the plain step for the gradient b fails on its batch, x stays and b waits.  The next step, on the next batch with
-    the gradient g there, takes
+    Where the plain step for the gradient b fails on its batch, x stays and b is deferred.  The next step, on the next batch
+    with the gradient g there, takes
 
     .. math:: -\lVert s\rVert^2 \bigl(2\sigma I + s y^\top + y s^\top\bigr)^{-1} b,\quad s = -\eta g,\quad
               y = g(x+s) - g(x)
 
     with σ as in :class:`SMB`, so the matrix does not depend on b, and the mean of the step is the matrix times the mean of
     b; this is what the convergence theory of the paper is about.  Two forwards a step, and one backward, or two where a
-    gradient waited.
+    gradient was deferred.
 
     Args:
         c: sufficient decrease, default 0.1 (paper's experiments).
@@ -136,13 +136,13 @@ class SMBi(SMB):
 
     Note: each step needs a batch of its own, as training gives it; with the same batch always it is SMB that pauses before
     each model.  The step is at most κη‖b‖ long, whatever the curvature at b's batch, so a gradient that explodes is
-    waited for and not shortened as in SMB.
+    deferred and not shortened as in SMB.
     """
 
     state = {"waiting": State(exact=True)}
 
     def ask(self, run: Run) -> Evidence:
-        """As SMB's on the first batch, but what fails waits; the model's step on the next one."""
+        """As SMB's on the first batch, but a gradient that fails is deferred; the model's step on the next one."""
         here = run.evaluate()
         g, state = run.grads(here), run.opt.state
         b = [recall(run, p, "waiting") if p in state or gi is not None else None
@@ -151,18 +151,18 @@ class SMBi(SMB):
         if run.left_out or (late and not math.isfinite(run.dot(g, g))):
             return here
         if not late:
-            with away(run):
-                right = self.right(run, here, g)
-            run.noted = None if right else g
-            return here if right else Evidence(here.loss, moved=True)
-        with away(run):
+            with restoring(run):
+                accepted = self.decreases(run, here, g)
+            run.noted = None if accepted else g
+            return here if accepted else Evidence(here.loss, moved=True)
+        with restoring(run):
             run.shift(self.plain(run, g))
             there = run.grads(run.evaluate())
         run.noted = [torch.zeros_like(shard.local(p)) if p in state else None for p in run.params]
-        return self.turned(run, here, [*b], g, there)
+        return self.model_step(run, here, [*b], g, there)
 
     def keep(self, run: Run) -> None:
-        """Let the gradient wait, or forget the one that did, now that the step is done."""
+        """Store the deferred gradient, or clear the one that was used, now that the step is done."""
         for p, value in zip(run.params, run.noted or [None] * len(run.params), strict=True):
             if value is not None:
                 run.opt._sorter.init_state(p)

@@ -1,7 +1,7 @@
 """Batch sizes that grow: a sampler whose batches may become larger while it runs, and the test that says when.
 
 Far from a minimum a few samples point the right way; near it the gradient is small against the noise of its samples, and
-only a larger batch can tell it from zero.
+only a larger batch can distinguish it from zero.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class GrowingBatchSampler(Sampler[list[int]]):
         self._drawn: deque[int] = deque()
 
     def grow(self, batch: float) -> int:
-        """Ask for a batch size: it is rounded up to a whole number for each process, capped, and never falls."""
+        """Request a batch size: it is rounded up to a whole number for each process, capped, and never falls."""
         if batch > self.batch:
             share = math.ceil(min(batch, self.most) / self.replicas)
             self.batch = max(self.batch, min(share * self.replicas, self.most // self.replicas * self.replicas))
@@ -165,7 +165,7 @@ class NormTest:
         sampler: its batch size grows; it is never lowered and capped by ``sampler.most``.
         eta: η in (0, 1), default 0.1 (the authors' scripts for MNIST; 0.25 and 0.5 for CIFAR).
         coordinates: test every coordinate on its own and take the largest b (the paper's variant for AdaGrad); one
-            coordinate near zero is enough to ask for the cap.
+            coordinate near zero is enough to reach the cap.
 
     Source: Lau, Liu & Kolar 2024, arXiv:2402.11215 (AdAdaGrad and AdAdaGradNorm), test and update as in the authors'
     code (timlautk/AdAdaGrad, tests.py: ``norm_test``); the test is due to Byrd et al. 2012.

@@ -1,4 +1,4 @@
-"""Learning rates from curvature: what another batch size asks for, and what the ends of the spectrum ask for.
+"""Learning rates from curvature: what another batch size needs, and what the ends of the spectrum need.
 
 Gradient descent is stable while η is below two over the largest eigenvalue of the Hessian that it sees.  On a mini-batch
 that eigenvalue is larger, by a part that falls with the batch; and with both ends of the spectrum known, a quadratic has

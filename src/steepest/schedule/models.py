@@ -58,7 +58,7 @@ class ModelSteps:
         self.steps, self.models = self._seen()
 
     def _seen(self) -> tuple[int, int]:
-        """Steps so far, and those that asked for a second gradient."""
+        """Steps so far, and those that needed a second gradient."""
         bought = self.optimizer.counters
         return bought.steps, bought.backwards - bought.steps
 

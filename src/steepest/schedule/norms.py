@@ -78,7 +78,7 @@ class Norms:
     """Records the norms of the gradients an optimizer steps with, in memory and in a file.
 
     What stands in ``p.grad`` when a step is done is measured, so clipped gradients count as clipped, accumulated ones as
-    a whole, and methods that take a closure are recorded, too (those that ask several times by their last gradient).
+    a whole, and methods that take a closure are recorded, too (those that evaluate several times by their last gradient).
     torch's fused optimizers unscale inside their step: under a ``GradScaler`` call ``scaler.unscale_(opt)`` before them.
     Under FSDP2 norms are of the whole gradient; the first process writes.  The price is two reads of the gradients:
     about what a step of AdamW takes, and little beside a backward pass.

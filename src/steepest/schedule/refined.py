@@ -1,7 +1,7 @@
 """Schedule refinement: the gradient norms of one run say how the learning rate should go in the next.
 
 Where gradients are large a step should be small, and what a step adds must be damped by all that come after it.  From
-both together come a warm-up and a fast end, without anybody asking for them.
+both together come a warm-up and a fast end, without a setting for either.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Shape(LRScheduler):
 
     def __init__(self, optimizer: torch.optim.Optimizer, steps: int, last_epoch: int = -1) -> None:
         self.steps = whole(type(self).__name__, "steps", steps, 1)
-        self._told = False
+        self._warned = False
         super().__init__(optimizer, last_epoch)
 
     def factor(self, t: int) -> float:
@@ -74,10 +74,10 @@ class Shape(LRScheduler):
         """Learning rates of the groups for the next step."""
         self._adopt()
         t = self.last_epoch
-        if t > self.steps and not self._told:
-            self._told = True
+        if t > self.steps and not self._warned:
+            self._warned = True
             warnings.warn(f"{type(self).__name__} ended after {self.steps} steps: lr is 0 and weights no longer move; "
-                          "make the schedule as long as the run (said once)", stacklevel=4)  # fmt: skip
+                          "make the schedule as long as the run (warned once)", stacklevel=4)  # fmt: skip
         before, now = self.factor(t - 1) if t > 0 else 1.0, self.factor(t)
         answer = []
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):

@@ -82,7 +82,7 @@ def solve(problem: Problem, solver: Solver[Any, Any], *, max_steps: int = 1000, 
     message = ""
     while end is None:
         taken = run.steps - first
-        over = _over(taken, max_steps, run.here(), budget, time.monotonic() - clock, seconds)
+        over = _limit(taken, max_steps, run.here(), budget, time.monotonic() - clock, seconds)
         if taken % every == 0 or over:
             end, message = run.measure(until)
             if callback is not None and callback(run.snapshot()) is True and end is None:
@@ -171,10 +171,10 @@ class _Run:
         return f"step {self.steps}/{most}  {numbers}  {used}  {seconds:.1f} s"
 
 
-def _over(taken: int, max_steps: int, used: dict[str, int], budget: dict[str, int], passed: float,
+def _limit(steps: int, max_steps: int, used: dict[str, int], budget: dict[str, int], passed: float,
           seconds: float | None) -> str:  # fmt: skip
     """Which limit is met, in words."""
-    if taken >= max_steps:
+    if steps >= max_steps:
         return f"{max_steps} steps"
     for name, most in budget.items():
         if used[name] >= most:

@@ -24,7 +24,7 @@ class Result:
     """How a solver ended.
 
     Args:
-        success: whether it reached what it was asked for.
+        success: whether it reached its target.
         message: why it stopped, in words.
         steps: how many were taken, those before a resumed state included.
         history: numbers by name, one for each measurement; which ones, the solver says.

@@ -1,7 +1,7 @@
-"""Target-based surrogates: buy one gradient of the loss by the model's outputs, and take many steps on it.
+"""Target-based surrogates: evaluate one gradient of the loss by the model's outputs, and take many steps on it.
 
 Where the loss is what costs (a simulator, an expert who labels, a sum over the world) and the model is cheap, the gradient
-should be asked for at the outputs z = f(θ), not at the weights.  One such gradient gives a surrogate of the loss that holds
+should be evaluated at the outputs z = f(θ), not at the weights.  One such gradient gives a surrogate of the loss that holds
 for all weights near by, and as many steps on it as one likes need the model alone.
 """
 
@@ -61,7 +61,7 @@ class SSO:
 
     Args:
         model: f, any module.
-        loss: of outputs and whatever ``step`` is given besides inputs; a mean over rows.  It is asked once a step.
+        loss: of outputs and whatever ``step`` is given besides inputs; a mean over rows.  It is evaluated once a step.
         eta: η, default 1.  For 1/L: 1 for half the squared error, 4 for the logistic loss, 2 for cross entropy.
         m: steps on each surrogate, default 10.
         inner: makes the optimizer of the model's parameters, of this library or torch's; default gradient descent with an

@@ -1,7 +1,7 @@
 """Distance over gradients, accelerated: weights of steps and points that grow once the distance is known.
 
 While the distance r̄ grows every step begins anew; once it stands still α_t grows like t, as in Nesterov's method.  The
-points where these methods ask are in ``point.accelerated``.
+points where these methods evaluate are in ``point.accelerated``.
 """
 
 from __future__ import annotations

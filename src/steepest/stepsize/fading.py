@@ -26,10 +26,10 @@ class FadingSlope(Slope):
               \qquad \tfrac38\le\kappa\le 2,\qquad \kappa_1 = 1
 
     with p over all tensors and λ_p their ``weight_decay``; decay is κλ.  The sum is the slope of the loss in the direction
-    that decay moves weights in, with the sign turned: the hypergradient of κ, which is heard one step later.  A tensor
-    without decay is not asked.
+    that decay moves weights in, with the sign turned: the hypergradient of κ, which acts one step later.  A tensor
+    without decay does not count.
 
-    The bounds matter.  On data that repeat, weights that only the training loss is asked for grow too large; 3/8 keeps
+    The bounds matter.  On data that repeat, weights fitted to the training loss alone grow too large; 3/8 keeps
     a LeNet from overfitting (the page "Auto").  What the geometry makes of λ_p (a tensor's scale) is left out of the sum.
 
     Args:

@@ -97,13 +97,13 @@ class Slope(StepSize):
         memory["found"] = memory["found"] or h.usual / 100
         slope, lengths = sums["slope"], math.sqrt(sums["now"]) * math.sqrt(sums["past"])
         if slope != 0.0 and lengths > 0.0:
-            self._listen(sums["shared"] / lengths, memory)
+            self._average(sums["shared"] / lengths, memory)
             (self._correct if memory["up"] else self._climb)(slope > 0, memory, h.usual * memory["signal"])
         return memory["found"]
 
     @staticmethod
-    def _listen(c: float, memory: dict[str, float]) -> None:
-        """Agreement; a change of the usual step takes η along."""
+    def _average(c: float, memory: dict[str, float]) -> None:
+        """Average the agreement; a change of the usual step takes η along."""
         memory["heard"] += 1
         memory["agree"] += (c - memory["agree"]) / min(memory["heard"], LISTENS)
         if memory["heard"] >= LISTENS:

@@ -1,9 +1,9 @@
-"""Other people's training loops, where they need a hand to ask more than once a step.
+"""Adapters for other training loops, for methods that evaluate the loss more than once a step.
 
 Lightning and Accelerate pass closures on; Hugging Face's ``Trainer`` goes forward and backward itself and then calls
-``optimizer.step()`` with none.  What it has computed is the first answer of a closure, and it knows everything that the
-next answers need.  So ``AsksAgain`` remembers the micro-batches of a step and where the random streams stood before each,
-gives back the first answer as it is, and repeats the Trainer's own ``training_step`` for any further question.
+``optimizer.step()`` with none.  What it has computed is the first result of a closure, and it has everything that further
+evaluations need.  So ``WithClosure`` keeps the micro-batches of a step and where the random streams stood before each,
+returns the first result as it is, and repeats the Trainer's own ``training_step`` for any further evaluation.
 
 Nothing is imported from transformers: the class stands in front of a ``Trainer`` and calls what is behind it.
 """
@@ -24,11 +24,11 @@ from steepest.core.part import Oracle
 from steepest.core.replay import Buffers, Scope, Streams
 from steepest.engine import shard
 
-__all__ = ["AsksAgain"]
+__all__ = ["AsksAgain", "WithClosure"]
 
 
 @dataclass
-class Asked:
+class MicroBatch:
     """One micro-batch: what ``training_step`` was called with, the random streams before, and the loss."""
 
     model: nn.Module
@@ -38,23 +38,23 @@ class Asked:
     loss: Tensor
 
 
-class AsksAgain:
-    """In front of ``transformers.Trainer``: its optimizer may ask the loss of a step as often as it wants.
+class WithClosure:
+    """In front of ``transformers.Trainer``: its optimizer may evaluate the loss of a step as often as it needs.
 
     Sharpness-aware methods, line searches, Polyak's step, extragradient and zeroth order then train under a ``Trainer`` as
     they do in a plain loop::
 
-        class Trainer(steepest.trainers.AsksAgain, transformers.Trainer):
+        class Trainer(steepest.trainers.WithClosure, transformers.Trainer):
             pass
 
 
         Trainer(model, args, train_dataset=data, optimizers=(steepest.SAM(model.parameters(), lr=0.1), None)).train()
 
     Gradient accumulation, ``num_items_in_batch``, label smoothing, autocast, a ``GradScaler``, DDP and FSDP2 are the
-    Trainer's own, in each question alike.  Dropout is replayed, BatchNorm's statistics change once.  The loss and the norm
-    that are logged belong to the first question, and a trial of a line search is a forward without a backward.
+    Trainer's own, in each evaluation alike.  Dropout is replayed, BatchNorm's statistics change once.  The loss and the norm
+    that are logged belong to the first evaluation, and a trial of a line search is a forward without a backward.
 
-    ``max_grad_norm`` (1.0 unless set) clips the gradient of each question.  Of SAM's two, only the second is descended;
+    ``max_grad_norm`` (1.0 unless set) clips the gradient of each evaluation.  Of SAM's two, only the second is descended;
     clipping the first changes its length, which does not matter.  A step size that looks at the loss takes the slope from
     the gradient, and a clipped one would make Polyak's step longer instead of shorter, so there it must be 0.
 
@@ -69,7 +69,7 @@ class AsksAgain:
     accelerator: Any
     args: Any
     optimizer: Any
-    _asked: list[Asked]
+    _batches: list[MicroBatch]
     _steps: Any = None  # the optimizer whose ``step`` passes a closure on
 
     def train(self, *given: Any, **named: Any) -> Any:
@@ -78,7 +78,7 @@ class AsksAgain:
         return super().train(*given, **named)  # type: ignore[misc]
 
     def training_step(self, model: nn.Module, *given: Any, **named: Any) -> Tensor:
-        """As the Trainer's, and remembered."""
+        """As the Trainer's, and recorded."""
         if self._steps is not self.optimizer:
             self._prepare()
         random = self._random()
@@ -86,9 +86,9 @@ class AsksAgain:
             with self._silent() if self._forward_only() else contextlib.nullcontext():
                 loss: Tensor = super().training_step(model, *given, **named)  # type: ignore[misc]
         except BaseException:  # out of memory, say: the Trainer may begin anew with smaller batches
-            self._asked = []
+            self._batches = []
             raise
-        self._asked.append(Asked(model, given, named, random, loss))
+        self._batches.append(MicroBatch(model, given, named, random, loss))
         return loss
 
     def _prepare(self) -> None:
@@ -98,15 +98,15 @@ class AsksAgain:
         if getattr(getattr(self._own(), "step_size", None), "uses_loss", False) and self.args.max_grad_norm:
             raise ValueError(f"{self._own().step_size!r} takes the slope of the loss from the gradient, which max_grad_norm="
                              f"{self.args.max_grad_norm:g} would clip: set max_grad_norm=0")  # fmt: skip
-        self._asked, self._steps, step = [], self.optimizer, self.optimizer.step
+        self._batches, self._steps, step = [], self.optimizer, self.optimizer.step
 
-        def asking(*_: Any) -> None:
+        def with_closure(*_: Any) -> None:
             try:
                 self._step(step, self._closure())
             finally:
-                self._asked = []
+                self._batches = []
 
-        self.optimizer.step = MethodType(asking, self.optimizer)  # schedulers go around bound methods only
+        self.optimizer.step = MethodType(with_closure, self.optimizer)  # schedulers go around bound methods only
 
     def _own(self) -> Any:
         """The optimizer inside accelerate's."""
@@ -122,7 +122,7 @@ class AsksAgain:
         return isinstance(oracle, Oracle) and type([*oracle.walk()][-1]) is not Oracle
 
     def _step(self, step: Callable[..., Any], closure: Callable[[], Tensor]) -> None:
-        """One step; with a scaler the optimizer unscales each answer, and the scale falls if one of them overflowed."""
+        """One step; with a scaler the optimizer unscales each gradient, and the scale falls if one of them overflowed."""
         scaler = self.accelerator.scaler
         if scaler is None or self._forward_only():
             step(closure)
@@ -130,18 +130,18 @@ class AsksAgain:
         scale = scaler.get_scale()
         self._own().step(closure, scaler=scaler)
         scaler.update()
-        self.optimizer._is_overflow = scaler.get_scale() < scale  # accelerate's word for it: schedulers wait
+        self.optimizer._is_overflow = scaler.get_scale() < scale  # accelerate's name for it: schedulers skip the step
 
     def _closure(self) -> Callable[[], Tensor]:
-        """The loss of this step with its gradient, or without where gradients are off; the first is known already."""
+        """The loss of this step with its gradient, or without where gradients are off; the first is cached."""
         params = [p for group in self.optimizer.param_groups for p in group["params"]]
         known: list[Any] = [(p, p.grad, _version(p)) for p in params]
-        total = _summed([asked.loss for asked in self._asked])
+        total = _summed([batch.loss for batch in self._batches])
 
         def closure() -> Tensor:
             here = torch.is_grad_enabled() and known and all(_version(p) == version for p, _, version in known)
             if not here:
-                return self._again()
+                return self._reevaluate()
             for p, g, _ in known:
                 p.grad = g
             known.clear()
@@ -150,20 +150,20 @@ class AsksAgain:
         closure.may_skip_backward = True  # type: ignore[attr-defined]
         return closure
 
-    def _again(self) -> Tensor:
+    def _reevaluate(self) -> Tensor:
         """All micro-batches once more, clipped as the Trainer clips; random streams and statistics as they were."""
-        model, losses = self._asked[0].model, list[Tensor]()
+        model, losses = self._batches[0].model, list[Tensor]()
         with contextlib.ExitStack() as around:
             around.callback(self._random())
-            around.callback(Buffers(model.modules(), Scope.of(self._own())).put)  # the first question has moved them
+            around.callback(Buffers(model.modules(), Scope.of(self._own())).put)  # the first evaluation has moved them
             if torch.is_grad_enabled():
-                self._own().zero_grad()  # the first answer's gradient may be there
+                self._own().zero_grad()  # the first evaluation's gradient may be there
             else:
                 around.enter_context(self._silent())
-            for asked in self._asked:
-                asked.random()
-                with contextlib.nullcontext() if asked is self._asked[-1] else self.accelerator.no_sync(model=model):
-                    losses.append(super().training_step(model, *asked.given, **asked.named))  # type: ignore[misc]
+            for batch in self._batches:
+                batch.random()
+                with contextlib.nullcontext() if batch is self._batches[-1] else self.accelerator.no_sync(model=model):
+                    losses.append(super().training_step(model, *batch.given, **batch.named))  # type: ignore[misc]
         if torch.is_grad_enabled() and self.args.max_grad_norm:
             self.accelerator.clip_grad_norm_(model.parameters(), self.args.max_grad_norm)
         return _summed(losses)
@@ -177,6 +177,9 @@ class AsksAgain:
                 yield
         finally:
             del self.accelerator.backward
+
+
+AsksAgain = WithClosure  #: the former name
 
 
 def _summed(losses: list[Tensor]) -> Tensor:

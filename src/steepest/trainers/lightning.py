@@ -33,7 +33,7 @@ class AveragedWeights(Callback):  # type: ignore[misc]
     bit.  The place among the callbacks does not matter.
 
     Swapping costs a copy of the weights, and memory for one more until training goes on.  With a ``ModelCheckpoint`` that
-    has ``save_weights_only``, which tells no callback when it saves, weights are swapped after every batch.
+    has ``save_weights_only``, which notifies no callback when it saves, weights are swapped after every batch.
 
     Raises:
         ImportError: there is no Lightning.

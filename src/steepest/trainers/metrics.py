@@ -80,7 +80,7 @@ class HuggingFaceMetrics(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Any = None, optimizer: Any = None, **others: Any
     ) -> None:
-        """The entries that tell a training loss; those of an evaluation are let be."""
+        """The entries that log a training loss; those of an evaluation stay as they are."""
         if logs is not None and "loss" in logs:
             found = of(optimizer, self.prefix)
             logs.update(found)

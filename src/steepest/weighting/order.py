@@ -92,7 +92,7 @@ class Order(Sampler[int]):
         return max(self.n - self.taken, 0) // self.world
 
     def __iter__(self) -> Iterator[int]:
-        if self._drawn == self.epoch:  # went through it before, and nobody counts
+        if self._drawn == self.epoch:  # it was iterated before, without a count
             self.epoch, self.taken = self.epoch + 1, 0
         epoch, rest = self.epoch, self.order(self.epoch)[self.taken :]
         yield from rest[: len(rest) // self.world * self.world][self.rank :: self.world].tolist()

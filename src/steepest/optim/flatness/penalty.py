@@ -19,8 +19,8 @@ class FGR(OverSGD):
         params: parameters or groups.
         lr: default 0.1.
         strength: of the penalty, default 0.05.
-        ascent: distance along the gradient at which it is asked for again, default 0.05.
-        side: ``"forward"``, ``"backward"``, ``"centred"`` (which asks three times) or ``"exact"`` (which backpropagates
+        ascent: distance along the gradient at which it is evaluated again, default 0.05.
+        side: ``"forward"``, ``"backward"``, ``"centred"`` (which evaluates three times) or ``"exact"`` (which backpropagates
             twice; see :class:`steepest.point.GradientPenalty`).
         momentum: default 0.9.
         weight_decay: coupled, default 0.

@@ -14,7 +14,7 @@ from steepest.optim.registry import method
 
 @method("games", forwards=2, backwards=2)
 class ExtraSGD(Optimizer):
-    """Extragradient: ask a step ahead, walk from here.
+    """Extragradient: evaluate a step ahead, walk from here.
 
     Args:
         params: parameters or groups; a maximizing player's group has ``maximize=True``.

@@ -1,4 +1,4 @@
-"""A function without gradients, which may be evaluated at many points at once, by anybody."""
+"""A function without gradients, which may be evaluated at many points at once, in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descent by comparisons alone: which of a few points nearby is better is all that is asked."""
+"""Descent by comparisons alone: only which of a few points nearby is better is used."""
 
 from __future__ import annotations
 

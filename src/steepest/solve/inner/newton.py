@@ -1,4 +1,4 @@
-"""Newton's method for a handful of unknowns: what a search in a plane or a small subspace asks for.
+"""Newton's method for a handful of unknowns: for searches in a plane or a small subspace.
 
 The Hessian is taken whole, its eigenvalues by their size (so that a saddle is left and not approached), unknowns in
 units in which their curvature is one. A step that does not lower f is halved.

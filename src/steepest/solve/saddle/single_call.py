@@ -1,4 +1,4 @@
-"""Extragradient's look ahead for half the price: one value of the operator a step, and the last one tells where to look."""
+"""Extragradient's look ahead for half the price: one value of the operator a step, and the last one gives the point ahead."""
 
 from __future__ import annotations
 

@@ -57,9 +57,7 @@ class GradientDescent(Solver[Smooth, GradientState]):
         x, g, lr, square = state.x, state.g, self.lr, float(state.g @ state.g)
         if lr is None:
             eps = torch.finfo(x.dtype).eps
-            grows = state.lr * square > 100 * eps * abs(
-                state.f
-            )  # else nobody can tell a longer step from a shorter one
+            grows = state.lr * square > 100 * eps * abs(state.f)  # else rounding hides the difference of step sizes
             lr, _ = armijo(lambda a: problem.value(x - g * a), state.f, -square,
                            state.lr * (self.growth if grows else 1.0), self.c, rounding=eps)  # fmt: skip
         x = x - g * lr
