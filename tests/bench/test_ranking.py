@@ -100,7 +100,7 @@ def test_the_number_of_methods_counts() -> None:
 
 def test_too_few_workloads_cannot_tell_however_large_the_factor() -> None:
     a = answer({REFERENCE: SLOW[:5], "Quick": faster(0.1)[:5]})
-    assert a.verdict == "Too few workloads to tell"
+    assert a.verdict == "Too few workloads to decide"
     assert "it takes 6: add --workload" in a.sentence
     six = answer({REFERENCE: SLOW[:6], "Quick": faster(0.1)[:6]})
     assert six.verdict == "Use Quick"

@@ -21,9 +21,9 @@ function of the seed into a file, say `mine.py`, and run `steepest bench --workl
     >>> problem.loss(problem.model, problem.batch(0)).shape
     torch.Size([])
 
-The rooms, from the question to the answer: `problem` (what a workload is), `workloads/` (the built-in ones),
+The modules, from the question to the answer: `problem` (what a workload is), `workloads/` (the built-in ones),
 `contestants` (who takes part), `run` (one run), `store` and `pool` (many runs, kept safe), `plan` (which runs; tuning),
-`stats`, `answer` (what they mean), `show`, `figures`, `report` (how it is told), `targets` (how targets were frozen).
+`stats`, `ranking` (what they mean), `show`, `figures`, `report` (how it is shown), `targets` (how targets were frozen).
 """
 
 from steepest.bench.problem import Problem, Workload, classification, minibatches, regression

@@ -1,4 +1,4 @@
-"""What is said to a person who asked for what cannot be done: one sentence with the value seen and the mend."""
+"""Errors of a request that cannot be carried out: one sentence with the value seen and what to do."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from steepest.bench.stats import R_MAX, profile, ratios_to_best
 
 EDGE = 8.0  # the axis of ratios ends here and at its inverse
 
-# Okabe and Ito's colours, told apart by colour-blind readers too, then a few more for long lists.
+# Okabe and Ito's colours, which colour-blind readers can distinguish, then a few more for long lists.
 _COLOURS = (
     "#0072B2",
     "#D55E00",

@@ -1,4 +1,4 @@
-"""From what was asked to what is run: which runs, in which order, and which hyper-parameters after tuning.
+"""From the request to the runs: which runs, in which order, and which hyper-parameters after tuning.
 
 Two rulesets. *Untouched*: every method with the defaults of its paper, on every workload. *Tuned*: every method gets
 the same number of trials from its published search space on a seed that is used for nothing else, drawn at random or
@@ -37,7 +37,7 @@ Complete = Callable[[Sequence[Run]], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for.
+    """A request.
 
     Attributes:
         workloads: in the order of the report.
@@ -81,43 +81,43 @@ class Results:
 DEFAULT_METHODS = (REFERENCE, "Auto", "ADOPT", "Lion", "SAM", "PoNoS", "DoG")  # one of each kind
 
 
-def choose_methods(asked: str | None) -> tuple[str, ...]:
-    """The methods asked for, with the reference among them: without it there is nothing to compare with.
+def choose_methods(given: str | None) -> tuple[str, ...]:
+    """The methods named, with the reference among them: without it there is nothing to compare with.
 
     Args:
-        asked: names with commas between, or None for the defaults.
+        given: names with commas between, or None for the defaults.
 
     Raises:
         UsageError: for a name that does not exist.
     """
-    if asked is None:
+    if given is None:
         return DEFAULT_METHODS
-    names = [name.strip() for name in asked.split(",") if name.strip()]
+    names = [name.strip() for name in given.split(",") if name.strip()]
     if not names:
-        raise UsageError(f"--methods got {asked!r}; give names with commas between, for example --methods ADOPT,SAM")
+        raise UsageError(f"--methods got {given!r}; give names with commas between, for example --methods ADOPT,SAM")
     for name in names:
         contestants.find(name)
     return tuple(dict.fromkeys([*names, REFERENCE]))
 
 
-def choose_workloads(asked: Sequence[str], quick: bool, warn: Callable[[str], None]) -> tuple[Workload, ...]:
-    """The workloads asked for, less those that this machine cannot run.
+def choose_workloads(given: Sequence[str], quick: bool, warn: Callable[[str], None]) -> tuple[Workload, ...]:
+    """The workloads named, less those that this machine cannot run.
 
     Args:
-        asked: names; none for the defaults.
+        given: names; none for the defaults.
         quick: whether the defaults are the short list.
-        warn: is told why a workload is left out.
+        warn: called with the reason where a workload is left out.
 
     Raises:
         UsageError: for a name that does not exist, or if none is left.
     """
-    chosen = [find_workload(name) for name in dict.fromkeys(asked or (QUICK if quick else DEFAULT))]
+    chosen = [find_workload(name) for name in dict.fromkeys(given or (QUICK if quick else DEFAULT))]
     reasons = {w.name: w.reason_to_skip() for w in chosen}
     left = tuple(w for w in chosen if reasons[w.name] is None)
-    told = [f"workload {name!r} is skipped: {reason}" for name, reason in reasons.items() if reason]
+    skipped = [f"workload {name!r} is skipped: {reason}" for name, reason in reasons.items() if reason]
     if not left:
-        raise UsageError("; ".join(told))
-    for text in told:
+        raise UsageError("; ".join(skipped))
+    for text in skipped:
         warn(text)
     return left
 
@@ -136,7 +136,7 @@ def trials(settings: Settings, store: Store | None, complete: Complete) -> dict[
     """The tuning runs of every (workload, method); none for a method with nothing to tune.
 
     Args:
-        settings: what was asked for.
+        settings: the request.
         store: where the results are, from which later trials are proposed; None: there are none yet.
         complete: carries out runs; if it does not, trials that depend on their results are left out.
     """
@@ -144,15 +144,15 @@ def trials(settings: Settings, store: Store | None, complete: Complete) -> dict[
     studies = {(w.name, m): Study(contestants.find(m).space) for w, m in tunable(settings) if settings.sampler == "tpe"}
     size = ROUND if studies else max(1, settings.tune)
     for begin in range(0, settings.tune, size):
-        numbers, asked = range(begin, min(begin + size, settings.tune)), dict[tuple[str, str], list[Run]]()
+        numbers, planned = range(begin, min(begin + size, settings.tune)), dict[tuple[str, str], list[Run]]()
         for w, m in tunable(settings):
             space, study = contestants.find(m).space, studies.get((w.name, m))
             drawn = study.propose(len(numbers)) if study else [contestants.draw(space, trial) for trial in numbers]
-            asked[w.name, m] = [_run(settings, w, m, TRIAL_SEED, hyper) for hyper in drawn]
-            plan[w.name, m] = list({run.id: run for run in plan[w.name, m] + asked[w.name, m]}.values())
-        complete(list({run.id: run for runs in asked.values() for run in runs}.values()))
+            planned[w.name, m] = [_run(settings, w, m, TRIAL_SEED, hyper) for hyper in drawn]
+            plan[w.name, m] = list({run.id: run for run in plan[w.name, m] + planned[w.name, m]}.values())
+        complete(list({run.id: run for runs in planned.values() for run in runs}.values()))
         for w, m in tunable(settings) if studies else ():
-            records = [store.get(run) if store else None for run in asked[w.name, m]]
+            records = [store.get(run) if store else None for run in planned[w.name, m]]
             if None in records:
                 return plan
             budget = settings.budget_of(w)

@@ -63,7 +63,7 @@ def carry_out(runs: Sequence[Run], folder: Path, jobs: int, listen: Listener, ba
         runs: what to run; a run with a checkpoint in the store goes on from there.
         folder: of the store.
         jobs: runs at a time; 1 on this machine means this process, -1 as many as the cluster has processors.
-        listen: is told of progress, by one thread at a time.
+        listen: called with progress, by one thread at a time.
         backend: joblib's: "loky" for processes of this machine, "ray" or "dask" for a cluster that exists.
 
     Raises:
@@ -226,7 +226,7 @@ class _Shared:
 
 
 class _Progress:
-    """Tells the listener how far the runs of other processes are; a context manager."""
+    """Reports to the listener how far the runs of other processes are; a context manager."""
 
     def __init__(self, runs: Sequence[Run], parts: Path, listen: Listener) -> None:
         self._runs, self._listen, self._file = runs, listen, np.memmap(parts, np.float32, "r")
@@ -257,7 +257,7 @@ class _Progress:
             known = now
 
     def over(self, row: int, status: str) -> None:
-        """A run has ended; nothing more is told of it."""
+        """A run has ended; nothing more is reported of it."""
         with self._lock:
             self._over.add(row)
             self._listen(Event(self._runs[row], 1.0, status))
@@ -290,13 +290,13 @@ _imported: dict[str, str] = {}  # fingerprints of users' workloads when this pro
 
 
 def _refuse_other_code(run: Run) -> None:
-    """Raises a UsageError if a worker of a cluster, which lives for long and elsewhere, would run other code than was asked."""
+    """Raise a UsageError if a worker of a cluster, which may be older than its caller, would run other code."""
     if run.workload not in _imported:
         _imported[run.workload] = find_workload(run.workload).fingerprint
-    for what, here, asked in ((run.workload, _imported[run.workload], run.fingerprint),
+    for what, here, wanted in ((run.workload, _imported[run.workload], run.fingerprint),
                               ("steepest", version("steepest"), run.version)):  # fmt: skip
-        if here != asked:
-            raise UsageError(f"a worker has other code of {what} ({here}) than this process ({asked}); bring it up to date "
+        if here != wanted:
+            raise UsageError(f"a worker has other code of {what} ({here}) than this process ({wanted}); bring it up to date "
                              "and start the workers anew")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark asks: a workload builds, for a seed, one problem to train.
+"""The tasks of a benchmark: a workload builds, for a seed, one problem to train.
 
 A *problem* is five things: a model, a loss of (model, batch), the k-th training batch as a function of k, an evaluation
 that is never timed, and a budget. That the batches are a function of k and not an iterator is the whole trick: the same

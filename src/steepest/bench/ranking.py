@@ -3,9 +3,9 @@
 Everything is derived here and nothing is stored: times to target from the curves, medians over seeds, standings over
 workloads, and one sentence. The sentence names a winner over the reference only if the paired test over workloads says
 so after the correction for the number of methods; otherwise it says that there is no significant difference, or that
-too little was run to tell. A first look (`--quick`) and a single workload name no winner.
+too little was run to decide. A first look (`--quick`) and a single workload name no winner.
 
-A run that ended in an error is told as an error. It is no miss: nothing was measured, so it is left out of the ratios
+A run that ended in an error is reported as an error. It is no miss: nothing was measured, so it is left out of the ratios
 and of the test; and it earns no score.
 """
 
@@ -100,7 +100,7 @@ class Answer:
         self.budgets = {w.name: self.settings.budget_of(w) for w in self.settings.workloads}
 
     def _target(self, workload: str, frozen: float | None) -> float:
-        """The frozen target, or what the reference's median run ends at; -∞, which nobody reaches, if that is no progress."""
+        """The frozen target, or what the reference's median run ends at; -∞, which no run reaches, if that is no progress."""
         if frozen is not None:
             return frozen
         records = [self.results.records[workload, REFERENCE, s] for s in self.seeds]
@@ -152,7 +152,7 @@ class Answer:
         accuracy = [r.curve[-1].get("accuracy") for r in records if r.status == "done"]
         known = [a for a in accuracy if a is not None]
         bad = {word: sum(r.status == word for r in records) for word in ("diverged", "failed")}
-        told = [f"{bad['diverged']} diverged"] * (bad["diverged"] > 0) + [many(bad["failed"], "error")] * (
+        notes = [f"{bad['diverged']} diverged"] * (bad["diverged"] > 0) + [many(bad["failed"], "error")] * (
             bad["failed"] > 0
         )
         return Cell(
@@ -166,7 +166,7 @@ class Answer:
             bad["failed"],
             median([final_loss(r) for r in records if r.status != "failed"]),
             median(known) if known else None,
-            ", ".join(told),
+            ", ".join(notes),
         )
 
     @cached_property
@@ -244,7 +244,7 @@ class Answer:
             return "One workload names no winner"
         if self._winners:
             return f"Use {self._winners[0].method}"
-        return f"Stay with {REFERENCE}" if len(self.workloads) >= self._needed else "Too few workloads to tell"
+        return f"Stay with {REFERENCE}" if len(self.workloads) >= self._needed else "Too few workloads to decide"
 
     @property
     def sentence(self) -> str:

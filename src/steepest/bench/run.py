@@ -136,7 +136,7 @@ def execute(
         run: what to run.
         checkpoint: what `save` received earlier from a run with the same description.
         save: is given a checkpoint now and then, after an evaluation.
-        progress: is told the part of the budget that is spent.
+        progress: called with the part of the budget that is spent.
         save_every: seconds between checkpoints.
 
     Returns:
@@ -326,5 +326,5 @@ class _Trip:
     def record(self, status: str, error: Exception | None = None) -> Record:
         """The result, however far the run came."""
         size = contestants.state_bytes(self.opt, self.params) if self.opt is not None else 0.0
-        told = {"error": first_line(error), "traceback": _trace(error)} if error else {}
-        return Record(status, self.curve, self.first_step, size, self.settings, here(self.device), **told)
+        failure = {"error": first_line(error), "traceback": _trace(error)} if error else {}
+        return Record(status, self.curve, self.first_step, size, self.settings, here(self.device), **failure)

@@ -65,7 +65,7 @@ class Live:
             self._console.print(f"{self._done} of {self._total} runs done", highlight=False)
 
 
-def tell(answer: Answer, console: Console) -> None:
+def show(answer: Answer, console: Console) -> None:
     """Prints a table a workload, the standings, and the sentence, which comes last because it is the answer."""
     for workload in answer.workloads:
         console.print(_workload(answer, workload), "")

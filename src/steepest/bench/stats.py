@@ -118,7 +118,7 @@ def mean_ratio(differences: Sequence[float], miss: float = R_MAX) -> float:
 def ratios_to_best(times: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """Times by method and workload, divided by the best method's time on that workload.
 
-    Where no method arrived all ratios are infinite: nobody is best at not arriving.
+    Where no method arrived all ratios are infinite: no method is best.
     """
     workloads = {w for by_workload in times.values() for w in by_workload}
     best = {w: min(by_workload.get(w, math.inf) for by_workload in times.values()) for w in workloads}

@@ -31,13 +31,13 @@ CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, config TEXT NOT NULL, reco
 CREATE TABLE IF NOT EXISTS checkpoints (id TEXT PRIMARY KEY, state BLOB NOT NULL);
 PRAGMA user_version = {FORMAT};
 """
-_MENDS = {
+_REMEDIES = {
     "full": "finished runs are kept: make room and go on with --resume",
     "I/O": "finished runs are kept: make room and go on with --resume",
     "readonly": "make the file and its folder writable, or give another --out",
     "locked": "another process is at it: when that has ended go on with --resume",
 }
-_AWAY = "move it away or give another --out"
+_MOVE = "move it away or give another --out"
 
 
 class Store:
@@ -56,7 +56,7 @@ class Store:
         except (OSError, sqlite3.OperationalError) as error:
             raise UsageError(f"--out {str(folder)!r} cannot be written ({error}); give a folder that can") from error
         try:
-            with self._told("used"):
+            with self._explained("used"):
                 self._open()
         except BaseException:
             self._db.close()
@@ -66,13 +66,13 @@ class Store:
         """Checks whose file it is, makes the tables in a new one, and finds out whether it can be written."""
         has = {table: [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")] for table in _COLUMNS}
         for table, columns in has.items():
-            if columns not in ([], _COLUMNS[table]):  # somebody else's table: leave it alone
+            if columns not in ([], _COLUMNS[table]):  # another program's table: leave it alone
                 raise UsageError(f"{str(self.path)!r} is not a result store (its table {table} has the columns "
-                                 f"{', '.join(columns)}); {_AWAY}")  # fmt: skip
+                                 f"{', '.join(columns)}); {_MOVE}")  # fmt: skip
         written = self._db.execute("PRAGMA user_version").fetchone()[0]
         if written not in (0, FORMAT):
             raise UsageError(f"{str(self.path)!r} has format {written}, and this version of steepest reads format {FORMAT}; "
-                             f"use the version that wrote it, or {_AWAY}")  # fmt: skip
+                             f"use the version that wrote it, or {_MOVE}")  # fmt: skip
         if has != _COLUMNS:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_TABLES)
@@ -80,17 +80,17 @@ class Store:
         self._db.execute("DELETE FROM checkpoints WHERE 0")  # a file that can only be read is found out now
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _explained(self, what: str) -> Iterator[None]:
         """Errors of the database as a sentence."""
         try:
             yield
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError):
                 raise UsageError(
-                    f"{str(self.path)!r} is not a result store, or a damaged one ({error}); {_AWAY}"
+                    f"{str(self.path)!r} is not a result store, or a damaged one ({error}); {_MOVE}"
                 ) from error
-            mend = next((mend for word, mend in _MENDS.items() if word in str(error)), _AWAY)
-            raise UsageError(f"{str(self.path)!r} cannot be {what} ({error}); {mend}") from error
+            remedy = next((remedy for word, remedy in _REMEDIES.items() if word in str(error)), _MOVE)
+            raise UsageError(f"{str(self.path)!r} cannot be {what} ({error}); {remedy}") from error
 
     def __enter__(self) -> Store:
         return self
@@ -105,7 +105,7 @@ class Store:
     def put(self, run: Run, record: Record) -> None:
         """Keeps a finished run and drops its checkpoint, both or neither."""
         row = (run.id, json.dumps(asdict(run)), json.dumps(asdict(record)), time.time())
-        with self._told("written"):
+        with self._explained("written"):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", row)
@@ -122,7 +122,7 @@ class Store:
         Raises:
             UsageError: if what is there is not a record.
         """
-        with self._told("read"):
+        with self._explained("read"):
             row = self._db.execute("SELECT record FROM runs WHERE id = ?", (run.id,)).fetchone()
         try:
             return _record(row[0]) if row else None
@@ -135,16 +135,16 @@ class Store:
         Raises:
             UsageError: if what is there describes no run.
         """
-        with self._told("read"):
+        with self._explained("read"):
             rows = self._db.execute("SELECT config FROM runs ORDER BY finished").fetchall()
         try:
             return [Run(**json.loads(config)) for (config,) in rows]
         except (TypeError, ValueError) as error:
-            raise UsageError(f"{str(self.path)!r} is damaged (the description of a run: {error}); {_AWAY}") from error
+            raise UsageError(f"{str(self.path)!r} is damaged (the description of a run: {error}); {_MOVE}") from error
 
     def _damaged(self, what: str, table: str, run: Run) -> UsageError:
         return UsageError(
-            f"{str(self.path)!r} is damaged ({what}); {_AWAY}, or drop that row and go on with --resume: "
+            f"{str(self.path)!r} is damaged ({what}); {_MOVE}, or drop that row and go on with --resume: "
             f"sqlite3 {str(self.path)!r} \"DELETE FROM {table} WHERE id = '{run.id}'\""
         )
 
@@ -154,17 +154,17 @@ class Store:
 
     def count(self) -> int:
         """How many records there are."""
-        with self._told("read"):
+        with self._explained("read"):
             return int(self._db.execute("SELECT count(*) FROM runs").fetchone()[0])
 
     def put_checkpoint(self, run: Run, state: bytes) -> None:
         """Keeps the latest checkpoint of a run in progress."""
-        with self._told("written"):
+        with self._explained("written"):
             self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (run.id, state))
 
     def checkpoint(self, run: Run) -> bytes | None:
         """The latest checkpoint of a run, if there is one."""
-        with self._told("read"):
+        with self._explained("read"):
             row = self._db.execute("SELECT state FROM checkpoints WHERE id = ?", (run.id,)).fetchone()
         return (row[0] if isinstance(row[0], bytes) else str(row[0]).encode()) if row else None
 

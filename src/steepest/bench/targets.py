@@ -3,7 +3,7 @@
 The target of a workload is the held-out loss that well-tuned standard methods reach with half of its budget: torch's
 SGD with momentum and torch's AdamW get thirty trials each, each with its best trial is run on ten seeds, and the lower
 of the two median final losses, times a declared slack, is written into `targets.json` together with all that it came
-from. Half of the budget, so that a method twice as slow as the tuned best still arrives and is told apart from one that
+from. Half of the budget, so that a method twice as slow as the tuned best still arrives and differs from one that
 never does. A target changes only when its workload does.
 """
 

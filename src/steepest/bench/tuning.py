@@ -17,7 +17,7 @@ from steepest.bench.errors import UsageError
 
 try:
     import optuna
-except ModuleNotFoundError:  # an extra of its own; whoever asks for a study is told
+except ModuleNotFoundError:  # an extra of its own; making a study raises the error
     optuna = None  # type: ignore[assignment]
 
 ROUND = 5  # trials proposed at once
@@ -46,19 +46,19 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=SEED, constant_liar=True)  # of a round that has not ended, too
         self._space, self._study = space, optuna.create_study(sampler=sampler)
-        self._asked: list[Any] = []
+        self._proposed: list[Any] = []
 
     def propose(self, number: int) -> list[Hyper]:
         """The hyper-parameters of so many trials more."""
         what = {name: _distribution(*given) for name, given in sorted(self._space.items())}
-        self._asked = [self._study.ask(what) for _ in range(number)]
+        self._proposed = [self._study.ask(what) for _ in range(number)]
         return [
-            {name: _value(trial.params[name], *self._space[name]) for name in what} for trial in self._asked
+            {name: _value(trial.params[name], *self._space[name]) for name in what} for trial in self._proposed
         ]  # fmt: skip
 
     def learn(self, scores: list[float]) -> None:
         """The scores of the trials that were proposed last, in their order; lower is better."""
-        for trial, score in zip(self._asked, scores, strict=True):
+        for trial, score in zip(self._proposed, scores, strict=True):
             self._study.tell(trial, score)
 
 

@@ -1,7 +1,7 @@
 """The command line: `steepest bench`, `steepest list`, `steepest claims`, `steepest refine`.
 
-These files only read what was asked, check all of it before anything is written, and hand over. Whatever is wrong with
-a request is answered by one sentence on the error stream, with the value that was seen and the mend, and exit code 2.
+These files only parse the request, check all of it before anything is written, and hand over. Whatever is wrong with
+a request is answered by one sentence on the error stream, with the value that was seen and what to do, and exit code 2.
 """
 
 import json
@@ -94,7 +94,7 @@ def list_methods(
         key=lambda m: (m.area, m.name),
     )  # fmt: skip
     lr = {m.name: _lr(m) for m in rows}
-    _tell_broken(BROKEN)
+    _report_broken(BROKEN)
     if as_json:
         keys = ("name", "area", "summary", "state_bytes", "forwards", "backwards", "closure", "cite", "space")
         more = {
@@ -137,7 +137,7 @@ def list_methods(
     )
 
 
-def _tell_broken(broken: Mapping[str, str]) -> None:
+def _report_broken(broken: Mapping[str, str]) -> None:
     """A sentence on the error stream for each file of claims that cannot be read."""
     for module, why in broken.items():
         one_sentence(f"the claims of {module} are left out; it cannot be read: {why}")
@@ -151,7 +151,7 @@ def _lr(method: Any) -> tuple[float, str]:
 
 
 def _matches(evidence: str | None, verdicts: dict[str, str]) -> bool:
-    """Whether a method has the evidence asked for."""
+    """Whether a method has the evidence required."""
     if evidence in ("any", "none"):
         return bool(verdicts) == (evidence == "any")
     return evidence is None or evidence.replace("-", " ") in verdicts.values()
@@ -176,7 +176,7 @@ def run_claims(
 
     for name in names or []:
         if name not in claims.CLAIMS:
-            _tell_broken(claims.BROKEN)
+            _report_broken(claims.BROKEN)
             raise unknown("claim", name, claims.CLAIMS, "`steepest list` shows which method has which")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def run_claims(
         counts += f", {small} too small to judge"
     console.print(f"{counts}. Report: {page}", highlight=False, soft_wrap=True)
     if not names and claims.BROKEN:
-        _tell_broken(claims.BROKEN)
+        _report_broken(claims.BROKEN)
         raise typer.Exit(1)
 
 

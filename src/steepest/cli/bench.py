@@ -124,6 +124,6 @@ trust.
     with show.Live(console, total, done) as live:
         results = plan.bench(settings, live)
     answer = Answer(results)
-    show.tell(answer, console)
+    show.show(answer, console)
     page = report.write(answer, [a for a in context.obj if a != "--resume"])  # what repeats this, from nothing
     console.print(f"\nReport: {page}   Records: {out / 'bench.sqlite'}", highlight=False, soft_wrap=True)

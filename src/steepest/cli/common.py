@@ -30,7 +30,7 @@ def number(kind: type, low: float, high: float, example: str) -> Callable[[str],
 
 
 def one_sentence(text: str) -> None:
-    """What a person is told when something cannot be done."""
+    """Write what could not be done, and what to do, on the error stream."""
     sys.stderr.write(f"steepest: {' '.join(text.split())}\n")
 
 

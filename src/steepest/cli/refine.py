@@ -69,14 +69,14 @@ def refine(
     quick = next(t for t in range(top, len(factors)) if factors[t] <= 0.5)
     table = Table(box=None, show_header=False, pad_edge=False)
     norms = record.l2 if kind == "sgd" else record.l1
-    for name, told in (
+    for name, text in (
         ("run", f"{run}: {many(len(record), 'step')} of {record.optimizer}"),
         (f"norms {'‖g‖₂' if kind == 'sgd' else '‖g‖₁'}", _sparks(norms)),
         ("schedule", f"{_sparks(factors)}  as for {kind}, τ = {tau:g}"),
         ("", f"at the top after {top / len(factors):.0%}, down to one half after {quick / len(factors):.0%}"),
         ("file", str(out) if out else "none; --out FILE keeps it for Refined.load(opt, FILE)"),
     ):
-        table.add_row(Text(name, style="dim"), Text(told))
+        table.add_row(Text(name, style="dim"), Text(text))
     Console().print(table)
 
 

@@ -77,7 +77,7 @@ def _halves() -> tuple[Batch, Batch, Batch]:
 
 @lru_cache(maxsize=1)
 def _pretrained() -> dict[str, Tensor]:
-    """Weights that tell the digits 0 to 4 apart: 300 steps of AdamW from a seed of their own."""
+    """Weights that classify the digits 0 to 4: 300 steps of AdamW from a seed of their own."""
     with torch.random.fork_rng():
         torch.manual_seed(2024)
         model, batch = _finetuned(), minibatches(_halves()[0], 64, 2024)

@@ -65,8 +65,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of x: (batch, time, width)."""
-        asked, offered, worth = self.look(self.before(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        seen = nn.functional.scaled_dot_product_attention(rotated(asked), rotated(offered), worth, is_causal=True)
+        queries, keys, values = self.look(self.before(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        seen = nn.functional.scaled_dot_product_attention(rotated(queries), rotated(keys), values, is_causal=True)
         x = x + self.found(seen.transpose(1, 2).flatten(2))
         gate, value = self.up(self.between(x)).chunk(2, -1)
         out: Tensor = x + self.down(nn.functional.silu(gate) * value)

@@ -90,11 +90,11 @@ def _code(module: ModuleType) -> bytes:
 
 
 def _broken(name: str, what: str, error: BaseException) -> UsageError:
-    return UsageError(f"workload {name!r} {what}: {first_line(error)}; mend it there and run again")
+    return UsageError(f"workload {name!r} {what}: {first_line(error)}; correct it there and run again")
 
 
 def _tried(name: str, function: Callable[[int], object]) -> Problem:
-    """Builds the problem for seed 0 and asks each of its parts once, leaving the random state as it was."""
+    """Builds the problem for seed 0 and calls each of its parts once, leaving the random state as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(0)  # as a run does: what is seen here is what a run with seed 0 begins with
         try:

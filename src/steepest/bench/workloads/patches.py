@@ -1,7 +1,7 @@
 """Small images by networks of today: a vision transformer, a variational autoencoder, a denoiser.
 
 Digits are scikit-learn's; the denoiser learns on squares of its photograph of a flower. Where a loss needs noise, the
-noise belongs to the batch: step k of a seed has the same for every method, however often the method asks. The noise of
+noise belongs to the batch: step k of a seed has the same for every method, however often the method evaluates. The noise of
 the evaluation is fixed.
 """
 

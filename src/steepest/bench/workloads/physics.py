@@ -1,4 +1,4 @@
-"""A partial differential equation, solved by a network that is told nothing but the equation and its edges.
+"""A partial differential equation, solved by a network from nothing but the equation and its boundary values.
 
 Burgers' equation u_t + u u_x = ν u_xx for 0 < x < 1, 0 < t < 1: what is high moves fast and runs into what is low, and
 ν keeps the front smooth. Wood 2006 (doi 10.1002/cnm.850) has a solution in closed form, so that what is held out is not
@@ -79,7 +79,7 @@ def residual(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def burgers_pinn(seed: int) -> Problem:
-    """Burgers' equation by a network that is told the equation, the start and the edges."""
+    """Burgers' equation by a network, from the equation, the initial and the boundary values."""
     grid = torch.linspace(0, 1, 41)
     points = torch.cartesian_prod(grid, grid)
     truth = burgers(points)

@@ -1,6 +1,6 @@
 """A vision transformer that knows half of the letters and digits, fine-tuned whole to the other half with few images.
 
-It has learnt to tell a, c, e and every second character from there apart, in all type faces. Its attention is kept, its
+It has learnt to classify a, c, e and every second character from there, in all type faces. Its attention is kept, its
 head is new, and 200 images of the 31 other characters must do; 400 more of these are held out. The weights that it
 starts from are made here, in some seconds and always the same, when a process first needs them.
 """
@@ -36,7 +36,7 @@ def vision() -> Attention:
 
 @lru_cache(maxsize=1)
 def pretrained() -> dict[str, Tensor]:
-    """Weights that tell the first half apart: 600 steps of AdamW from a seed of their own; without the head."""
+    """Weights that classify the first half: 600 steps of AdamW from a seed of their own; without the head."""
     with torch.random.fork_rng():
         torch.manual_seed(2024)
         model, batch = vision(), augmented(minibatches(halves()[0], 64, 2024), 2024)

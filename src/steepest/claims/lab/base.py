@@ -199,7 +199,7 @@ class Verdict:
         seconds: for both runs.
         picture: an ``<svg>`` element, or None.
         fast: whether it was the fast profile.
-        trace: of an exception, for whoever has to mend it.
+        trace: of an exception, for whoever has to correct it.
         rivals: measured by the trivial rivals.
     """
 

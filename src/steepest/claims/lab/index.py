@@ -48,7 +48,7 @@ def papers(package: ModuleType) -> Iterator[tuple[str, Path]]:
 
 
 def collect(package: ModuleType) -> Index:
-    """Import all papers of a package; those that fail are told apart from the others, whatever they raise."""
+    """Import all papers of a package; those that fail are kept apart from the others, whatever they raise."""
     index = Index()
     for module, file in papers(package):
         try:

@@ -81,7 +81,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """Model of the processor, as far as the system tells: numbers of chaotic runs depend on it."""
+    """Model of the processor, as far as the system reports it: numbers of chaotic runs depend on it."""
     with suppress(OSError):
         if named := re.search(
             r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE
