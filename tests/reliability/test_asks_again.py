@@ -1,4 +1,4 @@
-"""``AsksAgain`` before a stand-in for Hugging Face's Trainer: the weights and losses of a plain loop, to the bit.
+"""``WithClosure`` before a stand-in for Hugging Face's Trainer: the weights and losses of a plain loop, to the bit.
 
 The stand-in does what matters of the Trainer's loop (``training_step`` with its own backward, clipping, then
 ``optimizer.step()`` without a closure), so these run without transformers.
@@ -71,7 +71,7 @@ class Trainer:
                 self.optimizer.zero_grad()
 
 
-class Asking(steepest.trainers.AsksAgain, Trainer):
+class Asking(steepest.trainers.WithClosure, Trainer):
     """Passes a closure on."""
 
 
@@ -106,3 +106,8 @@ def test_a_trainer_is_a_plain_loop(name: str) -> None:
         if "running" in key and name in ELSEWHERE:  # the Trainer's own forward, at the weights, has moved them
             continue
         assert torch.equal(value, right[key]), key
+
+
+def test_the_former_name_is_the_same_class() -> None:
+    """Code written for the last version goes on."""
+    assert steepest.trainers.AsksAgain is steepest.trainers.WithClosure

@@ -1,4 +1,4 @@
-"""Hugging Face's Trainer, alone and behind ``AsksAgain``: the losses and weights of a plain loop, to the bit.
+"""Hugging Face's Trainer, alone and behind ``WithClosure``: the losses and weights of a plain loop, to the bit.
 
 The plain loop starts with the random streams that the Trainer's first step began with, and writes its closure by hand.
 """
@@ -83,7 +83,7 @@ def trainer(
             if not hasattr(made, "random"):
                 made.random = torch.get_rng_state()
 
-    class InOrder(*((steepest.trainers.AsksAgain,) if asks else ()), transformers.Trainer):  # type: ignore[misc, name-defined]
+    class InOrder(*((steepest.trainers.WithClosure,) if asks else ()), transformers.Trainer):  # type: ignore[misc, name-defined]
         def _get_train_sampler(self, *_: Any) -> Any:
             return torch.utils.data.SequentialSampler(range(len(data)))
 
