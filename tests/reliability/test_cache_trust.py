@@ -29,7 +29,7 @@ PLANTED = "int answer(void) { return 666; }"
 
 @pytest.fixture(autouse=True)
 def _told_nothing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(build, "_told", set())
+    monkeypatch.setattr(build, "_warned", set())
     build.compiler.cache_clear()
     yield
     build.compiler.cache_clear()

@@ -2,7 +2,7 @@
 
 Nothing is compiled when the package is installed and nothing has to be: without a compiler another lift runs.
 
-A library runs in this process as soon as it is loaded, so the cache is trusted only where nobody else can have written:
+A library runs in this process as soon as it is loaded, so the cache is loaded only where no other user can have written:
 its folder and each file in it belong to this user and are writable by this user alone.  Otherwise the library is built
 in a private temporary folder that is removed once it is loaded, and a warning says so once.
 """
@@ -40,7 +40,7 @@ def compiler() -> list[str]:
             "-fopenmp", "-shared", "-fPIC", "-x", "c", "-", "-lm"]  # fmt: skip
 
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def cache_dir() -> Path | None:
@@ -63,8 +63,8 @@ def cache_dir() -> Path | None:
                 reason = "it cannot be written"
         except OSError as error:
             reason = error.strerror or str(error)
-    if reason and str(base) not in _told:
-        _told.add(str(base))
+    if reason and str(base) not in _warned:
+        _warned.add(str(base))
         warnings.warn(f"compiled loops are not kept, each process compiles its own ({base}: {reason}): set "
                       "STEEPEST_CACHE to a folder that only you can write to", stacklevel=2)  # fmt: skip
     return None if reason else base
@@ -80,7 +80,7 @@ def _open_to_others(path: Path) -> str:
         if place == path and (others or found.st_uid != os.getuid()):
             return f"it must belong to this user and be writable by this user alone (mode {found.st_mode & 0o777:o})"
         if found.st_mode & 0o002 and not sticky:
-            return f"anybody may rename what is in {place}"
+            return f"other users may rename what is in {place}"
     return ""
 
 

@@ -300,7 +300,7 @@ def any_nonfinite(tensors: list[Tensor], table: Table) -> bool:
     return not all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
@@ -333,7 +333,7 @@ def make(spec: Spec, lift: str, device: torch.device) -> Kernel:
         kernel: Kernel = Pieces(spec, program, plain)
     else:
         kernel = Eager(spec, program)
-    if lift == "auto" and reason and reason not in _told:
-        _told.add(reason)
+    if lift == "auto" and reason and reason not in _warned:
+        _warned.add(reason)
         warnings.warn(f"steepest runs eagerly, some times slower than its printed loop: {reason}", stacklevel=2)
     return kernel

@@ -262,7 +262,7 @@ class Native:
         program: what to do.
         kinds: storage kind of each tensor it names.
         slots: the order of pointers in the table; ``y`` is where the new x goes, a quantised state takes two slots.
-        places: a number for each state that tells its random bits from those of the others.
+        places: a number for each state that separates its random bits from those of the others.
         ctype: ``float`` or ``double``.
     """
 
@@ -333,7 +333,7 @@ class Plan:
 
 @functools.cache
 def finite_check(kind: str) -> Callable[..., int]:
-    """A loop that tells whether anything in a table of tensors is NaN or infinite, at the price of one read.
+    """A loop that checks whether anything in a table of tensors is NaN or infinite, at the price of one read.
 
     Raises:
         Unprintable: it cannot be compiled here.

@@ -97,7 +97,7 @@ class Stacked:
         return own
 
     def _guarded(self, tensors: dict[str, Any], h: dict[str, Any]) -> Any:
-        """The rule; where nothing has to be held back, which two reads tell, without the arithmetic of its guard."""
+        """The rule; where nothing has to be held back, which two reads check, without the arithmetic of its guard."""
         if self.plain is not None:
             outs, sums = self._apply(tensors, h, self.plain)
             if all(bool(torch.isfinite(v.sum())) for v in outs.values()):

@@ -1,4 +1,4 @@
-"""What a part says of a tensor that it keeps: a record that everybody types against, and that imports nobody."""
+"""The declaration of a tensor that a part keeps: a record that all modules type against, and that imports none."""
 
 from __future__ import annotations
 
