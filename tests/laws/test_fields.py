@@ -60,7 +60,7 @@ class OldAround(Around):
         super().__init__(inner, **given)
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
-        d, new = self.ask_inner(g, x, s, h)
+        d, new = self.apply_inner(g, x, s, h)
         return d * h.gain, new
 
 

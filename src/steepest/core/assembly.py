@@ -1,6 +1,6 @@
 """What an optimizer is made of: seven parts that must go together, and the hyper-parameters they bring.
 
-A wrong composition fails here, when it is made, with both parts named and the mend said.  Hyper-parameters stand in
+A wrong composition fails here, when it is made, with both parts named and what to do.  Hyper-parameters stand in
 ``param_groups`` under the names torch's schedulers know (``lr``, ``betas``, ``momentum``).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from steepest.core.averaged import lent, refuse, refuse_in_block, to_eval, to_train
+from steepest.core.averaged import refuse, refuse_in_block, swapped_in, to_eval, to_train
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
 from steepest.core.evaluate import Counters
@@ -43,9 +43,9 @@ from steepest.engine.lift import KIND
 
 SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
-#: what the driver itself is told, besides the parts
+#: what the driver itself takes, besides the parts
 OPTIONS = {"lr": None, **SEAMS, "maximize": None, "codec": None, "lift": None, "nonfinite": None}
-#: what torch.optim's methods are told about their step, and what to do where it is not so here
+#: options of torch.optim's methods about how they run, and what to do where they are not supported here
 RUN = {"capturable": "its steps cannot be captured in CUDA graphs, so leave it out",
        "differentiable": "autograd does not go through its steps, so leave it out",
        "decoupled_weight_decay": "decay is decoupled by geometry=steepest.geometry.Decay(), as in steepest.AdamW, and else "
@@ -72,14 +72,14 @@ class Assembly(torch.optim.Optimizer):
     _course: Course | None = None
     #: whether each step measures how far it goes, for :meth:`metrics`
     track_norms: bool = False
-    _lent: bool = False  # inside ``averaged()``
+    _swapped: bool = False  # inside ``averaged()``
     _evaluating: bool = False  # the model has the weights that the method returns
     _watching: contextlib.ExitStack | None = None
     _expected: Mapping[str, Any] | None = None  # the weights that belong to a checkpoint just loaded
     _closure_calls_backward: bool | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """As torch's; a closure that calls it begins anew each time it is asked."""
+        """As torch's; a closure that calls it clears gradients in each evaluation."""
         self._zeroed = True
         super().zero_grad(set_to_none)
 
@@ -96,12 +96,12 @@ class Assembly(torch.optim.Optimizer):
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Forget everything that was learnt, and begin anew at the weights as they are.
+        """Discard all state, and begin anew at the weights as they are.
 
         Hyper-parameters, also a scheduler's, and counters stay.
 
         Raises:
-            RuntimeError: the weights are lent to :meth:`averaged` or :meth:`eval`.
+            RuntimeError: the weights are swapped by :meth:`averaged` or :meth:`eval`.
         """
         refuse(self, "restart()")
         memories = [getattr(part, "memory", {}) for part in (self.step_size, *self.oracle.walk())]
@@ -129,8 +129,8 @@ class Assembly(torch.optim.Optimizer):
             part = kind() if given[seam] is None else given[seam]
             if not isinstance(part, kind):
                 fits = next((name for name, other in SEAMS.items() if isinstance(part, other)), None)
-                mend = f": give it as {fits}=" if fits else ""
-                raise TypeError(f"{seam} must be a {kind.__name__} part, got {described(part)}{mend}")
+                remedy = f": give it as {fits}=" if fits else ""
+                raise TypeError(f"{seam} must be a {kind.__name__} part, got {described(part)}{remedy}")
             setattr(self, seam, part)
 
     # ---- assembly ------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Assembly(torch.optim.Optimizer):
         self._common = self._sides[0] if len(self._sides) == 1 else Side(-1, Direction(), shared)
         self.__dict__.pop("_state_specs", None)  # a group may have brought more of them
         self._numbers = [*dict.fromkeys(name for side in self._sides for name in side.numbers)]
-        self._asks = [part for part in self.parts() if "closure" in part.needs]
+        self._closure_parts = [part for part in self.parts() if "closure" in part.needs]
         self._measures = type(self.step_size).measure is not StepSize.measure
         self._charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
@@ -174,9 +174,9 @@ class Assembly(torch.optim.Optimizer):
         """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
 
         Raises:
-            TypeError: the point keeps no other weights than those it asks at.
+            TypeError: the point keeps no other weights than those it evaluates at.
         """
-        return lent(self)
+        return swapped_in(self)
 
     def eval(self) -> None:
         """Put the weights that the method returns into the model, until :meth:`train`.
@@ -185,7 +185,7 @@ class Assembly(torch.optim.Optimizer):
         ``state_dict`` keeps the weights of training as well, so that model and optimizer saved now resume after
         :meth:`train`.  Calling it twice, or for a method that returns the weights it trains, changes nothing.
         """
-        if not self._lent:
+        if not self._swapped:
             to_eval(self)
 
     def train(self) -> None:
@@ -206,7 +206,7 @@ class Assembly(torch.optim.Optimizer):
         - what the step size measured: its memory by its names (``rbar`` of DoG, ``distance`` of D-Adaptation, ``found``,
           ``agree`` and ``signal`` of Auto, ``shortened`` of a line search, …), and of its sums ``gradient_norm``,
           ``direction_norm`` and ``slope``, which is ⟨g, d⟩;
-        - ``sharpness``: the loss where a sharpness-aware point asked again, less the loss at the weights;
+        - ``sharpness``: the loss where a sharpness-aware point evaluated again, less the loss at the weights;
         - with ``opt.track_norms = True``, from the next step on, over all parameters: ``weight_norm`` before the step,
           ``step_norm``, ``update_to_weight``, their quotient, and ``gradient_norm``, that of what stands in ``p.grad``;
         - since it began: ``steps``, ``skipped``, ``forwards``, ``backwards``, ``hvps``, ``rows``, ``gradient_equivalents``.
@@ -381,5 +381,5 @@ def trainable(p: torch.Tensor) -> None:
         TypeError: complex numbers, integers, or floating-point numbers of 8 bits.
     """
     if shard.local(p).dtype not in KIND:
-        mend = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
-        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {mend}")
+        remedy = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
+        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {remedy}")

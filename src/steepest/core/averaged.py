@@ -1,4 +1,4 @@
-"""The weights a method returns: mostly those where it asks next, sometimes others (an average, slow weights).
+"""The weights a method returns: mostly those where it evaluates next, sometimes others (an average, slow weights).
 
 While the model holds them, the weights of training are kept in the optimizer's state, so that whatever is saved, copied or
 pickled in the meantime has both.  A checkpoint says which of them the model had.
@@ -27,7 +27,7 @@ KEPT = "training_weights"
 
 
 def has_answer(opt: Assembly) -> bool:
-    """Whether the method returns other weights than those it asks at."""
+    """Whether the method returns other weights than those it evaluates at."""
     return type(opt.point).answer is not Point.answer
 
 
@@ -37,7 +37,7 @@ def _params(opt: Assembly) -> list[Tensor]:
 
 @torch.no_grad()
 def to_eval(opt: Assembly) -> None:
-    """Put what the point answers in the place of the weights, which are kept; nothing to do where they are the same."""
+    """Put what the point returns in the place of the weights, which are kept; nothing to do where they are the same."""
     if opt._evaluating or not has_answer(opt):
         return
     params = [p for p in _params(opt) if opt.state.get(p)]
@@ -76,7 +76,7 @@ def _watch(opt: Assembly, watched: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def lent(opt: Assembly) -> Iterator[None]:
+def swapped_in(opt: Assembly) -> Iterator[None]:
     """``to_eval`` and ``to_train`` around a block; in evaluation mode the weights are there already."""
     if not has_answer(opt):
         raise TypeError(f"{type(opt).__name__} keeps no average of its weights: give it point=steepest.point.Average()")
@@ -85,11 +85,11 @@ def lent(opt: Assembly) -> Iterator[None]:
         yield
         return
     to_eval(opt)
-    opt._lent = True
+    opt._swapped = True
     try:
         yield
     finally:
-        opt._lent = False
+        opt._swapped = False
         to_train(opt)
 
 
@@ -99,7 +99,7 @@ def refuse_in_block(opt: Assembly, what: str) -> None:
     Raises:
         RuntimeError: inside ``with opt.averaged()``.
     """
-    if opt._lent:
+    if opt._swapped:
         raise RuntimeError(f"inside 'with opt.averaged()' the weights are not those of the run: leave it before {what}")
 
 

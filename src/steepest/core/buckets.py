@@ -1,7 +1,7 @@
 """Parameters with a gradient, sorted into buckets that one kernel call serves: one group, one type, one step count.
 
 Most steps find every gradient there and every parameter at the same step, so what was worked out once (addresses of
-state, lengths, layouts) is kept.  Nothing kept is trusted: each step compares the parameters of the groups, the entries
+state, lengths, layouts) is kept.  Nothing kept is taken unchecked: each step compares the parameters of the groups, the entries
 of ``optimizer.state``, addresses and lengths with what was seen when they were kept, so that a parameter that was
 replaced, appended, resized or moved, or state that was, is found before anything is read or written.
 """
@@ -94,7 +94,7 @@ def _alike(numbers: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
 
 
 class Sorter:
-    """Makes buckets for one optimizer, and remembers what stays the same."""
+    """Makes buckets for one optimizer, and caches what stays the same."""
 
     def __init__(self, opt: Optimizer) -> None:
         self.opt: Optimizer = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive

@@ -1,4 +1,4 @@
-"""A step in other coordinates: pull the gradient, let the direction work there, push its answer back.
+"""A step in other coordinates: pull the gradient, let the direction work there, push the result back.
 
 The direction's state lives in the chart's coordinates, so it is made when they are known and, if the chart says so,
 made anew when they change.  A sharded matrix is gathered, because its coordinates belong to the whole of it.

@@ -88,16 +88,16 @@ def export(opt: Optimizer) -> dict[str, Any]:
 
 
 def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
-    """Say so where a group asks for a choice of torch's that this optimizer was not made with.
+    """Refuse a group that has a choice of torch's that this optimizer was not made with.
 
     Raises:
         ValueError: for instance ``momentum`` in a group of an SGD that was made without.
     """
     for name, ours in _choices(opt, group).items():
-        asked = group.get(name, ours)
-        if name not in opt.defaults and isinstance(ours, (bool, int, float)) and asked != ours:
+        given = group.get(name, ours)
+        if name not in opt.defaults and isinstance(ours, (bool, int, float)) and given != ours:
             raise ValueError(f"{type(opt).__name__} was made with {name}={ours!r}, a group or checkpoint has "
-                             f"{name}={asked!r}: give it to the constructor, or load it where it belongs")  # fmt: skip
+                             f"{name}={given!r}: give it to the constructor, or load it where it belongs")  # fmt: skip
 
 
 def save(state: Any, path: str | os.PathLike[str]) -> None:
@@ -162,7 +162,7 @@ def _mapping(value: Any, what: str, *keys: str) -> None:
 
 
 def _counters(opt: Optimizer, saved: Any) -> dict[str, int]:
-    """What was bought before; torch's checkpoints do not say."""
+    """What was evaluated before; torch's checkpoints do not say."""
     _mapping(saved, "an optimizer's state_dict", "state", "param_groups")
     given = saved.get("counters", {})
     _mapping(given, "the counters of a checkpoint")
@@ -228,7 +228,7 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     _mapping(saved["state"], "the state of a checkpoint")
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
                       (p for g in groups for p in g["params"]), strict=True))  # fmt: skip
-    strange = sorted({n for g in saved["param_groups"] for n in _asked_of(opt, g) if n not in g})
+    strange = sorted({n for g in saved["param_groups"] for n in _keys_of(opt, g) if n not in g})
     state = fresh(opt)
     if strange and saved["state"] and opt.torch_group is not None and any("t" not in g for g in saved["param_groups"]):
         raise ValueError(f"the checkpoint has no {strange} in its groups, as torch's {type(opt).__name__} has: it was "
@@ -247,7 +247,7 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     return state
 
 
-def _asked_of(opt: Optimizer, group: Mapping[str, Any]) -> list[str]:
+def _keys_of(opt: Optimizer, group: Mapping[str, Any]) -> list[str]:
     """The numbers and choices that this method has in its groups, and others may not have."""
     names = [
         n for n in opt._families.defaults(group, opt.defaults) if n == "betas" or n in opt._families.of(group).intervals

@@ -1,7 +1,7 @@
 """Random numbers of parts, drawn anew whenever they are needed: from seeds, the same on every machine and process.
 
 Nothing is drawn from torch's global generator, and nothing is stored: a seed is made from the part's own, the number of the
-step and what tells one draw from another, and with a parameter's place it fixes a tensor.  So a resumed run draws what the
+step and a label of the draw, and with a parameter's place it fixes a tensor.  So a resumed run draws what the
 uninterrupted one did, all processes draw the same, and of a sharded parameter each takes its own part.
 
 Maps declare what they want (``draws = ("noise",)``) and find it in s, ``s.noise``; parts on the host call ``normal``.

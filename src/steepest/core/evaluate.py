@@ -1,14 +1,14 @@
-"""The evaluation contract: one closure, asked as often as a method wants.
+"""The evaluation contract: one closure, evaluated as often as a method needs.
 
 ``loss = opt.step(closure)``, where the closure only computes and returns the loss; the optimizer clears gradients and
 calls backward.  A closure in torch's own style, which calls ``zero_grad`` and ``backward`` itself (trainers pass such
-ones), is recognised by the gradients it leaves behind; its first answer is added to gradients that are there, as torch
-has it.  However many questions a step asks:
+ones), is recognised by the gradients it leaves behind; its first gradient is added to those that are there, as torch
+has it.  However many evaluations a step makes:
 
 * random numbers are the same in each of them, and the streams move on as after one: torch's, numpy's and Python's, and
   generators that the closure reaches by its variables (see :mod:`steepest.core.replay`);
 * the closure sees the caller's autocast, the weights as they are now, and the step's own arithmetic no autocast at all;
-* running statistics, and other buffers of the modules that it reaches, change once, at the first question;
+* running statistics, and other buffers of the modules that it reaches, change once, at the first evaluation;
 * every forward and every backward is counted.
 """
 
@@ -42,7 +42,7 @@ Found = TypeVar("Found")
 
 @dataclass
 class Counters:
-    """What has been bought so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps.
+    """What has been evaluated so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps.
 
     Gradients of single rows are ``rows`` in number; n of them together cost, and are counted as, one pass over n rows.
     """
@@ -70,7 +70,7 @@ class Counters:
 
 @dataclass
 class Evidence:
-    """What was bought at a point.
+    """The result of an evaluation at a point.
 
     Args:
         loss: the loss, if the closure was called.
@@ -84,7 +84,7 @@ class Evidence:
 
 
 class Evaluator:
-    """Asks one closure within one step.
+    """Evaluates one closure within one step.
 
     Raises:
         RuntimeError: the method needs a closure and got none.
@@ -94,11 +94,11 @@ class Evaluator:
     def __init__(self, params: list[Tensor], closure: Closure | None, counters: Counters, scaler: Any = None,
                  scope: Scope | None = None) -> None:  # fmt: skip
         self.params, self.closure, self.counters, self.scaler = params, closure, counters, scaler
-        self.scope = scope  # None: a method of one question
-        self.calls_backward: bool | None = None  # not known before the first question
+        self.scope = scope  # None: a method of one evaluation
+        self.calls_backward: bool | None = None  # not known before the first evaluation
         self.hint: bool | None = None  # what it was in an earlier step
         self.unscale: Callable[[bool], None] = lambda counts: None
-        self.added = False  # the first answer was added to older gradients, of which the closure knows nothing
+        self.added = False  # the first gradient was added to older ones, which the closure cannot reproduce
         self._in_place = True  # the closure may write into the gradients that it finds
         self._before: list[Any] = []
         self._after: list[Any] = []
@@ -117,10 +117,10 @@ class Evaluator:
         """Those that the closure reaches."""
         return self._reached[0]
 
-    def asked(self, compute: Callable[[], Found], rows: int) -> Found:
+    def one_pass(self, compute: Callable[[], Found], rows: int) -> Found:
         """What ``compute`` finds in one pass over so many rows, with gradients of each; ``p.grad`` is cleared."""
         self._clear()
-        with torch.enable_grad(), self._question():
+        with torch.enable_grad(), self._evaluation():
             found = compute()
         self.counters.forwards += 1
         self.counters.backwards += 1
@@ -133,7 +133,7 @@ class Evaluator:
         if not first:
             self._clear()
         before = [(p.grad, writes(p.grad)) for p in self.params]
-        with torch.enable_grad(), self._question():
+        with torch.enable_grad(), self._evaluation():
             with self._watched(first) as old:
                 loss = self._call(of)
             written = self._written(before)
@@ -163,7 +163,7 @@ class Evaluator:
         try:
             if not backward or getattr(self.closure, "may_skip_backward", False):
                 try:
-                    with torch.no_grad(), resharded(self._reached[0]), self._question():
+                    with torch.no_grad(), resharded(self._reached[0]), self._evaluation():
                         value = float(self._call())
                     self.counters.forwards += 1
                     return value
@@ -171,7 +171,7 @@ class Evaluator:
                     if "does not require grad" not in str(error):
                         raise
             before = [(p.grad, writes(p.grad)) for p in self.params]
-            with torch.enable_grad(), self._question():
+            with torch.enable_grad(), self._evaluation():
                 value = float(self._call().detach())
             self.calls_backward = any(self._written(before))
             self.counters.forwards += 1
@@ -196,7 +196,7 @@ class Evaluator:
             self._clear()
         before = [(p.grad, writes(p.grad)) for p in self.params]
         scale = 1.0 if self.scaler is None else float(self.scaler.get_scale())
-        with whole_weights(self._reached[0], self.params) as weights, smooth(), self._question():
+        with whole_weights(self._reached[0], self.params) as weights, smooth(), self._evaluation():
             loss = self._call()
             if any(p.grad is not g or writes(p.grad) != v for p, (g, v) in zip(self.params, before, strict=True)):
                 raise RuntimeError("second derivatives need the loss before it is backpropagated, and the closure calls "
@@ -247,7 +247,7 @@ class Evaluator:
     def _watched(self, first: bool) -> Iterator[list[bool]]:
         """Whether an older gradient is there, and not zero, when the closure's first backward reaches the parameters.
 
-        Without an answer (nothing arrived, or sharded parameters, which autograd does not know) the list is empty.
+        Without a result (nothing arrived, or sharded parameters, which autograd does not know) the list is empty.
         """
         old: list[bool] = []
         before = [p.grad for p in self.params]
@@ -258,8 +258,8 @@ class Evaluator:
                            for p, g in zip(self.params, before, strict=True))  # fmt: skip
 
         watched = [p for p, g in zip(self.params, before, strict=True) if g is not None and p.requires_grad]
-        asks = first and self.scope is not None and not any(map(shard.is_sharded, watched))
-        handles = [p.register_hook(look) for p in watched] if asks else []
+        watches = first and self.scope is not None and not any(map(shard.is_sharded, watched))
+        handles = [p.register_hook(look) for p in watched] if watches else []
         try:
             yield old
         finally:
@@ -277,27 +277,27 @@ class Evaluator:
         return loss.reshape(())
 
     @contextlib.contextmanager
-    def _question(self) -> Iterator[None]:
-        """Replay random numbers from the second question on; keep buffers as the first question left them."""
+    def _evaluation(self) -> Iterator[None]:
+        """Replay random numbers from the second evaluation on; keep buffers as the first one left them."""
         first = not self._before
         if first:
             self._before = self._streams.state()
         elif self.added:
-            raise RuntimeError("the closure added to gradients of an earlier call, and this method asks for all of them "
+            raise RuntimeError("the closure added to gradients of an earlier call, and this method needs all of them "
                                "again: let it call opt.zero_grad() and go through all micro-batches of the step")  # fmt: skip
         else:
             self._streams.put(self._before)
-        # a first question without gradients may be asked anew, with them
+        # a first evaluation without gradients may be repeated, with them
         if self._buffers is None and self.scope is not None and not (first and torch.is_grad_enabled()):
             self._buffers = Buffers(self._reached[0], self.scope)
-        answered = False
+        complete = False
         try:
             yield
-            answered = True
+            complete = True
         finally:
-            if first and answered:
+            if first and complete:
                 self._after = self._streams.state()
-            else:  # not the first, or no question at all: leave no trace
+            else:  # not the first, or none at all: leave no trace
                 if self._buffers is not None:
                     self._buffers.put()
                 self._streams.put(self._before if first else self._after)
@@ -308,7 +308,7 @@ class Evaluator:
 
 @contextlib.contextmanager
 def casting(kinds: dict[str, torch.dtype | None]) -> Iterator[None]:
-    """Autocast to these types, or to none; copies of the weights as they were are forgotten."""
+    """Autocast to these types, or to none; cached copies of the weights as they were are cleared."""
     torch.clear_autocast_cache()
     with contextlib.ExitStack() as around:
         for kind, dtype in kinds.items():

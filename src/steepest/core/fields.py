@@ -81,7 +81,7 @@ def check_number(owner: str, name: str, value: object, interval: str) -> float:
 
 
 def described(value: object) -> str:
-    """A wrong value as an error message shows it; a class is told from its object.
+    """A wrong value as an error message shows it; a class differs from its object.
 
     >>> described(int), described(3)
     ('the class int: make it with int()', '3')
@@ -130,7 +130,7 @@ class Field:
         default = None if self.kind == "part" and self.default is not NOTHING else self.default
         return inspect.Parameter(self.name, kind, default=default, annotation=self.annotation)
 
-    def taken(self, owner: str, given: dict[str, Any]) -> Any:
+    def checked_value(self, owner: str, given: dict[str, Any]) -> Any:
         """The value among those given, or the default, checked.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What users give, made plain: numbers of numpy become Python's, and a misspelt name is told from one that is not ours.
+"""What users give, made plain: numbers of numpy become Python's, and a misspelt name is refused, but not one of others.
 
 Parameter groups carry keys of other libraries (``lr_scale``, ``no_decay``), which are theirs and are kept, as torch.optim
 keeps them.  So only what is one slip of the finger away from a name of ours counts as misspelt.

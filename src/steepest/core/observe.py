@@ -42,11 +42,11 @@ def observed(step: Step) -> Step:
             self._course.look(self)
         before = copied(self) if self.track_norms else None
         loss = step(self, closure, **named)
-        told = self.__dict__.setdefault("_told", {})
+        observed = self.__dict__.setdefault("_observed", {})
         if loss is not None:
-            told["loss"] = loss
+            observed["loss"] = loss
         if before is not None:
-            told["norms"] = lengths(before)
+            observed["norms"] = lengths(before)
         return loss
 
     return stepping  # type: ignore[return-value]
@@ -87,10 +87,10 @@ def ends(name: str, values: list[float]) -> dict[str, float]:
 
 def rates(opt: Assembly) -> dict[str, float]:
     """What multiplied the direction in the last step: the learning rate times the step size that was found."""
-    groups, told = opt.param_groups, opt.__dict__.get("_told", {})
-    if "move" not in told:
+    groups, observed = opt.param_groups, opt.__dict__.get("_observed", {})
+    if "move" not in observed:
         return named("lr", [float(g["lr"]) for g in groups]) if opt.step_size.reads_lr == IS_THE_STEP else {}
-    shares, scalars = told["move"]
+    shares, scalars = observed["move"]
     etas = [(one.eta, one.h.lr) for one in shares if one.eta is not None]
     if opt.step_size.per == "tensor":
         return ends("lr", [eta * lr for eta, lr in etas])
@@ -107,7 +107,7 @@ def measured(opt: Assembly) -> dict[str, float]:
             found |= ends(name, [float(entry[name]) for entry in opt.state.values() if name in entry])
         else:
             found |= named(name, [float(g[name]) for g in (groups if opt.step_size.per == "group" else groups[:1])])
-    shares = opt.__dict__.get("_told", {}).get("move", ((), ()))[0]
+    shares = opt.__dict__.get("_observed", {}).get("move", ((), ()))[0]
     for name in {name: None for one in shares for name in one.sums}:
         total = sum(one.sums.get(name, 0.0) for one in shares)
         if name in SQUARES:
@@ -119,18 +119,18 @@ def measured(opt: Assembly) -> dict[str, float]:
 
 def metrics(opt: Assembly) -> dict[str, float]:
     """All of it; see ``Optimizer.metrics``."""
-    told = opt.__dict__.get("_told", {})
-    rest = {"loss": float(told["loss"])} if "loss" in told else {}
-    low, high = told.get("rise", (None, None))
+    observed = opt.__dict__.get("_observed", {})
+    rest = {"loss": float(observed["loss"])} if "loss" in observed else {}
+    low, high = observed.get("rise", (None, None))
     if low is not None and high is not None:
         rest["sharpness"] = float(high) - float(low)
     counts = {**opt.counters.as_dict(), "gradient_equivalents": opt.counters.gradient_equivalents}
-    found = {**rates(opt), **rest, **measured(opt), **told.get("norms", {}), **counts}
+    found = {**rates(opt), **rest, **measured(opt), **observed.get("norms", {}), **counts}
     return {name: float(value) for name, value in found.items()}
 
 
 def look_for_motion(opt: Any) -> None:
-    """After some steps, say so if 16-bit weights have not moved by steps that a step size has found by itself."""
+    """After some steps, warn if 16-bit weights have not moved by steps that a step size has found by itself."""
     if opt.counters.steps not in (1, STILL) or type(opt.step_size) is StepSize:
         return
     short = [p for group in opt.param_groups if group["lr"] > 0 for p in group["params"] if p.element_size() == 2]
@@ -146,11 +146,11 @@ def look_for_motion(opt: Any) -> None:
 
 
 def count_skip(opt: Any, what: str) -> None:
-    """Count a step that was not taken as it was, once a step; the first one is said."""
+    """Count a step that was not taken as it was, once a step; the first one gives a warning."""
     if opt._held == opt.counters.steps:
         return
     opt._held = opt.counters.steps
     opt.counters.skipped += 1
     if opt.counters.skipped == 1:
         warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
-                      "in opt.counters.skipped; said once)", stacklevel=5)  # fmt: skip
+                      "in opt.counters.skipped; warned once)", stacklevel=5)  # fmt: skip

@@ -1,7 +1,7 @@
 """The driver: a true ``torch.optim.Optimizer`` that carries out the sentence for any assembly of parts.
 
 It knows no method.  It checks an assembly when it is made, keeps the hyper-parameters in ``param_groups`` and the state
-in ``state``, asks the point for evidence, runs the kernels the lift made, and leaves checkpoints that are plain tensors
+in ``state``, gets evidence from the point, runs the kernels the lift made, and leaves checkpoints that are plain tensors
 and numbers.  Parameters are worked on in *buckets*: one group, one type, one step count.
 """
 
@@ -49,10 +49,10 @@ class Optimizer(Assembly):
         direction: which way, given g; default: the gradient itself.
         step_size: how far; default: ``lr``.
         geometry: how x moves; default: Euclidean.
-        point: where to ask; default: at x.
-        oracle: how the evidence is bought; default: backpropagation.
+        point: where to evaluate; default: at x.
+        oracle: how loss and gradient are evaluated; default: backpropagation.
         chart: in what coordinates the direction works; default: the parameter's own.
-        channel: who else hears the gradient; default: nobody (DDP and FSDP average on their own).
+        channel: what processes communicate of the gradient; default: nothing (DDP and FSDP average on their own).
         maximize: ascend instead of descend; may be set per group (players of a game).
         codec: storage of state: ``"float32"``, ``"bfloat16"`` (stochastic rounding) or ``"int8"`` (blocks of 256).
         lift: who runs the maps: ``"auto"``, ``"native"``, ``"inductor"`` or ``"eager"``.
@@ -133,7 +133,7 @@ class Optimizer(Assembly):
         Args:
             closure: computes and returns the loss; the optimizer calls backward.  Methods that need one gradient also
                 work without it, after ``loss.backward()``.
-            scaler: a ``GradScaler`` for methods that ask more than once; then call ``scaler.update()`` as usual.
+            scaler: a ``GradScaler`` for methods that evaluate more than once; then call ``scaler.update()`` as usual.
 
         Returns:
             The loss at the point where the step began, or None without a closure.
@@ -146,11 +146,11 @@ class Optimizer(Assembly):
             raise TypeError("the closure must be a function that computes and returns the loss, got "
                             f"{type(closure).__name__}: call step(lambda: loss_of(model)), or loss.backward() and then "
                             "step()")  # fmt: skip
-        if closure is None and self._asks:
+        if closure is None and self._closure_parts:
             if all(float(group["lr"]) == 0 for group in self.param_groups):
                 self._make_state()  # how torch.distributed.checkpoint makes state to load into
                 return None
-            raise RuntimeError(f"{self._asks[0]!r} evaluates the loss itself: call step(closure) with a function that "
+            raise RuntimeError(f"{self._closure_parts[0]!r} evaluates the loss itself: call step(closure) with a function that "
                                "computes and returns the loss")  # fmt: skip
         if (
             scaler is not None
@@ -162,7 +162,7 @@ class Optimizer(Assembly):
         evidence = self.point.ask(run)
         if run.left_out:
             self.counters.skipped += self._held != self.counters.steps  # a warning may have counted it
-            if run.misled:
+            if run.restarts:
                 self.restart()
                 self.oracle.keep(run)
         elif evidence.moved or self._move(run, evidence):
@@ -178,7 +178,7 @@ class Optimizer(Assembly):
                     self._sorter.init_state(p)
 
     def _move(self, run: Run, evidence: Evidence) -> bool:
-        """Direction, step size, geometry and new state for evidence bought here; False if the step was left out."""
+        """Direction, step size, geometry and new state for evidence evaluated here; False if the step was left out."""
         if not self._finite(evidence):
             return False
         for group in self.param_groups:
@@ -222,7 +222,7 @@ class Optimizer(Assembly):
         if stopped:
             count_skip(self, f"{stopped:.0f} elements were left as they are")
         share.digest(self.nonfinite == "propagate", self.param_groups)
-        run.told["move"] = [*share], [h[id(group)] for group in self.param_groups]
+        run.observed["move"] = [*share], [h[id(group)] for group in self.param_groups]
         return True
 
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
@@ -387,7 +387,7 @@ class Optimizer(Assembly):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but kernels, tables, hooks and what others put over methods."""
-        left = ("_kernels", "_sorter", "_told", "_warned_capturable_if_run_uncaptured", "_lent", "_watching",
+        left = ("_kernels", "_sorter", "_observed", "_warned_capturable_if_run_uncaptured", "_swapped", "_watching",
                 "_state_specs")  # fmt: skip
         return {k: v for k, v in self.__dict__.items()
                 if k not in left and "hook" not in k and not callable(getattr(type(self), k, None))}  # fmt: skip

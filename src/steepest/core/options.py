@@ -100,15 +100,15 @@ class Moved(Common, AnyDirection, AnyStepSize, AnyPoint, total=False):
     """For methods that choose a geometry."""
 
 
-class Asked(Common, AnyDirection, AnyStepSize, AnyGeometry, total=False):
+class Pointed(Common, AnyDirection, AnyStepSize, AnyGeometry, total=False):
     """For methods that choose a point."""
 
 
-class AskedDirected(Common, AnyStepSize, AnyGeometry, total=False):
+class PointedDirected(Common, AnyStepSize, AnyGeometry, total=False):
     """For methods that choose a point and a direction."""
 
 
-class AskedDecayed(Common, AnyStepSize, total=False):
+class PointedDecayed(Common, AnyStepSize, total=False):
     """For methods that choose a point, a direction and a geometry."""
 
 
@@ -116,7 +116,7 @@ class Sized(Common, AnyDirection, AnyGeometry, AnyPoint, total=False):
     """For methods that choose a step size."""
 
 
-class SizedAsked(Common, AnyDirection, AnyGeometry, total=False):
+class SizedPointed(Common, AnyDirection, AnyGeometry, total=False):
     """For methods that choose a step size and a point."""
 
 

@@ -107,7 +107,7 @@ class Part:
         for name in given:
             if name not in fields:
                 raise TypeError(f"{owner} has no parameter {name!r}{nearest(name, known)} (it has: {', '.join(known)})")
-        taken = {name: field.taken(owner, given) for name, field in fields.items()}
+        taken = {name: field.checked_value(owner, given) for name, field in fields.items()}
         self.values = {name: taken[name] for name in self.hyper}
         for name, field in fields.items():
             if field.kind != "hyper":
@@ -186,7 +186,7 @@ class Direction(Part):
         return g, {}
 
     def heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
-        """A tensor with the signs of d, for those who only ask where it points; cheaper than d where it can be."""
+        """A tensor with the signs of d, for callers that need only its signs; cheaper than d where it can be."""
         return self(g, x, s, h)[0]
 
 
@@ -215,13 +215,15 @@ class Around(Direction):
         """As the inner direction says."""
         return self.around.side(name, x)
 
-    def ask_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
-        """What the direction inside answers."""
+    def apply_inner(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """d and the new state of the direction inside."""
         return self.around(g, x, s, h)
 
-    def ask_heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
+    def inner_heading(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> Tensor:
         """The signs of the direction inside."""
         return self.around.heading(g, x, s, h)
+
+    ask_inner, ask_heading = apply_inner, inner_heading  # the former names
 
 
 class Geometry(Part):
@@ -254,7 +256,7 @@ class StepSize(Part):
     uses_loss = False
     #: looks at gradients itself, as the closure gives them: neither chart nor channel
     plain = False
-    #: default of the ``lr`` hyper-parameter, which multiplies whatever the part answers
+    #: default of the ``lr`` hyper-parameter, which multiplies the step size of the part
     lr = 1.0
     #: how ``lr`` is meant: it ``"is the step"``, or it ``"multiplies"`` a step that the part finds, and belongs near 1;
     #: unless a part says otherwise, one that has an ``eta`` of its own finds its step
@@ -284,7 +286,7 @@ class StepSize(Part):
 
 
 class LineSearch(StepSize):
-    """A step size that tries: ``search`` may ask for the loss after a trial move as often as it wants."""
+    """A step size that tries: ``search`` may evaluate the loss after trial moves as often as it needs."""
 
     needs = frozenset({"closure"})
     uses_loss = True
@@ -296,21 +298,21 @@ class LineSearch(StepSize):
 
 
 class Point(Part):
-    """At which point do we ask, which do we keep, and which do we return?"""
+    """Where is the gradient evaluated, which point is kept, and which is returned?"""
 
     #: True where ``after_direction`` is a map that changes d
     bends = False
 
     def ask(self, run: Run) -> Evidence:
-        """Buy the evidence for this step; the weights must be back at x when this returns."""
+        """Evaluate loss and gradient for this step; the weights must be back at x when this returns."""
         return run.evaluate()
 
     def after_direction(self, d: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
-        """A map between direction and move, for points whose closed form needs no second question."""
+        """A map between direction and move, for points whose closed form needs no second evaluation."""
         return d, {}
 
     def pace(self, eta: Tensor, h: Scalars) -> Tensor:
-        """The step size that the geometry is told, for points that make a part of the step at once; here all of it."""
+        """The step size that the geometry uses, for points that make a part of the step at once; here all of it."""
         return eta
 
     def keep(self, run: Run) -> None:
@@ -322,7 +324,7 @@ class Point(Part):
 
 
 class Oracle(Part):
-    """How is the evidence bought?  Here by backpropagation."""
+    """How are loss and gradient evaluated?  Here by backpropagation."""
 
     #: what is kept in the first group from step to step, plain numbers or tuples of them: name -> start
     memory: ClassVar[Mapping[str, Any]] = {}
@@ -334,11 +336,11 @@ class Oracle(Part):
         return run.backpropagate()
 
     def keep(self, run: Run) -> None:
-        """What is remembered once a step is taken."""
+        """What is stored once a step is taken."""
 
 
 class Channel(Part):
-    """Who else hears it?  The identity: gradients are already averaged by DDP or FSDP, if at all."""
+    """What do processes communicate?  The identity: gradients are already averaged by DDP or FSDP, if at all."""
 
     def send(self, g: Tensor, s: dict[str, Any], h: Scalars) -> Tensor:
         """The message that is used instead of g; ``s`` is the parameter's state, ``h`` its group's scalars."""

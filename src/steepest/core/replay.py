@@ -292,7 +292,7 @@ def whole_weights(modules: Iterable[nn.Module], params: list[Tensor]) -> Iterato
         weights = [vars(homes[id(p)][0])["_parameters"][homes[id(p)][1]] if id(p) in homes else p for p in params]
         if any(map(shard.is_sharded, weights)):
             raise RuntimeError("second derivatives of sharded parameters need fully_shard (FSDP2), which gathers them for "
-                               "the time of a question: use it, or train in one process or under DDP")  # fmt: skip
+                               "the time of an evaluation: use it, or train in one process or under DDP")  # fmt: skip
         yield weights
     finally:
         for m in gathering:
@@ -311,7 +311,7 @@ class Buffers:
 
     Args:
         modules: whose buffers.
-        scope: remembers which of them change.
+        scope: records which of them change.
     """
 
     def __init__(self, modules: Iterable[nn.Module], scope: Scope) -> None:

@@ -140,7 +140,7 @@ class PerRow:
                 reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
             found = self._pass(self._one_by_one, fold, chunk)
             reasons[opt] = reason
-            warnings.warn(f"gradients of rows are computed one by one, for they cannot be at once ({reason}; said once)",
+            warnings.warn(f"gradients of rows are computed one by one, for they cannot be at once ({reason}; warned once)",
                           stacklevel=12)  # fmt: skip
             return found
         return self._pass(self._one_by_one, fold, chunk)
@@ -158,7 +158,7 @@ class PerRow:
                     total += more
             return torch.cat(losses) if losses else torch.zeros(0), sums
 
-        return self._run.evaluator.asked(go, rows=len(self))
+        return self._run.evaluator.one_pass(go, rows=len(self))
 
     def _at_once(self, index: Tensor) -> tuple[Tensor, list[Tensor]]:
         values = [p.detach() for p in self.params]

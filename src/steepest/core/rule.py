@@ -132,7 +132,7 @@ class Maps:
         return new | {"d": d}, {}
 
     def measure(self, t: SimpleNamespace, h: Scalars) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Only the sums that the step size asked for."""
+        """Only the sums that the step size needs."""
         g, d, _ = self._d(t, h)
         return {}, self.step_size.measure(g, d, t.x, t, h)
 

@@ -1,4 +1,4 @@
-"""Who does what: the direction of a parameter, with the state and the numbers that belong to it.
+"""Sides: the direction of a parameter, with the state and the numbers that belong to it.
 
 Most optimizers have one side: all parameters take the same direction.  Where a direction chooses, each parameter is on one
 side, and has that side's state and no other.  Sides are made and checked when the optimizer is.

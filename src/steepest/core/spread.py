@@ -4,7 +4,7 @@ Bytes are decoded, since a block of 256 with its scale belongs to one process's 
 their place, laid out as the parameter, at four bytes an element.  Loaded in the same parts they are the same bytes again,
 in other parts they are rounded to nearest once more.  Where the scales would be, it has ``DECODED`` for each block of
 the whole parameter: ``torch.distributed.checkpoint`` copies by name and size whatever the type, so a process that
-has the whole parameter asks for bytes and can tell that it was given none, and one that has a part can tell that it was
+has the whole parameter requests bytes and can check that it was given none, and one that has a part can check that it was
 given the bytes of the whole.
 """
 

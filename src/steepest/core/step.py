@@ -39,13 +39,13 @@ class Run:
         self.opt, self.closure, self.scaler = opt, closure, scaler
         self.trial: Callable[[float], float] = no_trial
         self.evidence = Evidence()  # what this step's move is made of
-        self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused what it heard
-        self.misled = False  # what was learnt before is worth nothing: begin anew after this step
+        self.left_out = False  # the whole step is: a scaled gradient overflowed, or the oracle refused the gradient
+        self.restarts = False  # the state from before is worthless: restart after this step
         self.draws = 0  # random directions drawn in this step
-        self.noted: Any = None  # what a point wants to remember once the step is done
-        self.told: dict[str, Any] = opt.__dict__.setdefault("_told", {})  # what opt.metrics() finds
+        self.noted: Any = None  # what a point stores once the step is done
+        self.observed: dict[str, Any] = opt.__dict__.setdefault("_observed", {})  # what opt.metrics() finds
         self.once: set[Any] = set()  # parts that have done what they do once a step
-        self.heard: Any = None  # what an oracle wants to remember once the step is done
+        self.pending: Any = None  # what an oracle stores once the step is done
 
     @cached_property
     def params(self) -> list[Tensor]:
@@ -54,8 +54,8 @@ class Run:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """Asks the closure, and counts."""
-        scope = Scope.of(self.opt) if self.opt._asks else None
+        """Evaluates the closure, and counts."""
+        scope = Scope.of(self.opt) if self.opt._closure_parts else None
         evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler, scope)
         evaluator.hint = self.opt._closure_calls_backward
         if self.scaler is not None:
@@ -118,14 +118,14 @@ class Run:
         owned = [(p, group) for group in self.opt.param_groups for p in group["params"]]
         chosen = {i: owned[i] for i in indices}
         new = [p for p, _ in chosen.values() if name not in self.opt.state.get(p, {})]
-        if new:  # the first step, or state was put away: the driver must notice, too
+        if new:  # the first step, or state was offloaded: the driver must prepare again
             self.opt._clear()
         for p in new:
             self.opt._sorter.init_state(p)
         return {i: (shard.local(self.opt.state[p][name]), bool(group["maximize"])) for i, (p, group) in chosen.items()}
 
     def _unscale(self, counts: bool) -> None:
-        """After each question, by torch itself unless the closure did (to clip); all ranks agree on an overflow."""
+        """After each evaluation, by torch itself unless the closure did (to clip); all ranks agree on an overflow."""
         state = self.scaler._per_optimizer_states[id(self.opt)]
         if counts and state["stage"] is OptState.READY:
             self.scaler.unscale_(self.opt)
@@ -133,8 +133,8 @@ class Run:
         if counts and shard.mean_over_ranks(float(any(map(float, found)))) > 0:
             self.left_out = True
         for inf in found:
-            inf.fill_(float(self.left_out))  # so that update() lowers the scale, whichever question overflowed
-        state["stage"] = OptState.READY  # torch unscales once a step, but there may be more questions
+            inf.fill_(float(self.left_out))  # so that update() lowers the scale, whichever evaluation overflowed
+        state["stage"] = OptState.READY  # torch unscales once a step, but there may be more evaluations
 
     def grads(self, evidence: Evidence) -> list[Tensor | None]:
         """Local gradients, parameter by parameter; a group that maximizes has them negated."""
@@ -201,7 +201,7 @@ class Run:
             count_skip(self.opt, "step skipped" if self.left_out else f"{what} was not taken")
 
     def snapshot(self) -> Callable[[], None]:
-        """Remember weights, state and counts; the answer puts them back, to the bit."""
+        """Copy weights, state and counts; the function returned restores them, to the bit."""
         x, opt, params = self.save(), self.opt, [*filter(moves, self.params)]
         state = {p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in opt.state[p].items()}
                  for p in params if p in opt.state}  # fmt: skip

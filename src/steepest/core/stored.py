@@ -1,7 +1,7 @@
 """What must be true of stored state before a kernel walks it by address and length.
 
 One check for checkpoints and for the tables of addresses: type, shape, layout, device and length of every tensor, and
-the numbers that stand beside them.  ``fault`` is strict; ``unlike`` asks less and is for values that are yet to be
+the numbers that stand beside them.  ``fault`` is strict; ``unlike`` checks less and is for values that are yet to be
 converted.
 """
 
@@ -28,7 +28,7 @@ def compute(p: Tensor) -> torch.dtype:
 
 
 def number(value: Any, start: float, trusting: bool) -> str | None:
-    """What is wrong with a number that a part remembers and that began as ``start``."""
+    """What is wrong with a number in a part's memory that began as ``start``."""
     value = _scalar(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return f"is {_shown(value)}, not a number"

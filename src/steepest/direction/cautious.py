@@ -46,8 +46,8 @@ class Cautious(Around):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map, with two sums over the tensor."""
-        d, new = self.ask_inner(g, x, s, h)
-        present, agrees = g != 0, self.ask_heading(g, x, s, h) * g > 0
+        d, new = self.apply_inner(g, x, s, h)
+        present, agrees = g != 0, self.inner_heading(g, x, s, h) * g > 0
         kept = total(agrees)
         kept = kept + 1.0 if self.scale == "count" else torch.clamp(kept, min=1.0)
         factor = torch.clamp(total(present) / kept, max=self.cap)

@@ -46,5 +46,5 @@ class Mars(Around):
         if self.clip:
             scale = torch.clamp(total(c.abs()), min=1.0)  # squares of the whole may overflow
             c = c / torch.clamp(scale * torch.sqrt(total((c / scale) * (c / scale))), min=1.0)
-        d, new = self.ask_inner(c, x, s, h)
+        d, new = self.apply_inner(c, x, s, h)
         return d, new | {"g_prev": g}

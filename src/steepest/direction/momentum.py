@@ -63,7 +63,7 @@ class Coupled(Around):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        return self.ask_inner(g + x * h.weight_decay, x, s, h)
+        return self.apply_inner(g + x * h.weight_decay, x, s, h)
 
 
 class WeightedMomentum(Direction):

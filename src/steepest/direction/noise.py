@@ -41,4 +41,4 @@ class AnnealedNoise(Around):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        return self.ask_inner(g + s.noise * h.sigma, x, s, h)
+        return self.apply_inner(g + s.noise * h.sigma, x, s, h)

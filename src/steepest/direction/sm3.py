@@ -59,6 +59,6 @@ class Averaged(Around):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        d, new = self.ask_inner(g, x, s, h)
+        d, new = self.apply_inner(g, x, s, h)
         m = s.m * h.momentum + d * (1 - h.momentum)
         return m, {"m": m, **new}

@@ -26,7 +26,7 @@ class Density:
         nodes: one row a random vector; estimates of eigenvalues.
         weights: the share of the spectrum at each node; a row sums to 1.
         size: n, the number of eigenvalues.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     nodes: Tensor

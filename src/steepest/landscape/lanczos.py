@@ -26,7 +26,7 @@ class Eigenvalues:
         errors: for each value θ a bound: an eigenvalue lies within this distance of it, up to the rounding of products.
         vectors: unit vectors, one a row, of which ``A v - θ v`` has the length of the error.
         converged: whether all errors are within the tolerance.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     values: tuple[float, ...]

@@ -57,7 +57,7 @@ class Loss:
         batches: tuples of data; the loss is then the mean of ``closure(*batch)`` over them (``head(z, *batch)``), and
             only one batch is in memory as a graph.  Make them equally large.
 
-    Everything that is bought is counted in ``counters``.
+    Every evaluation is counted in ``counters``.
 
     Raises:
         TypeError: nothing to differentiate, a complex or a sharded parameter, or a closure that is none.
@@ -119,12 +119,12 @@ class Loss:
         pieces = zip(v.split(self.sizes), self.params, strict=True)
         return [piece.view(p.shape).to(p.device, p.dtype) for piece, p in pieces]
 
-    # -- questions -----------------------------------------------------------------------------------------------------
+    # -- evaluations ---------------------------------------------------------------------------------------------------
 
     def value(self, shift: Tensor | None = None) -> float:
         """The loss at x, or at x + shift: one forward for each batch."""
         total = 0.0
-        with self._question(), torch.no_grad():
+        with self._evaluation(), torch.no_grad():
             values = self._values(shift)
             for batch in self.batches:
                 total += float(self._loss(values, batch)[0])
@@ -238,14 +238,14 @@ class Loss:
         for _ in self.batches:
             after: list[Any] = []
 
-            def question(random: list[Any] = random, after: list[Any] = after) -> Any:
-                return self._question(random, after)
+            def evaluation(random: list[Any] = random, after: list[Any] = after) -> Any:
+                return self._evaluation(random, after)
 
-            yield question
+            yield evaluation
             random = after
 
     @contextlib.contextmanager
-    def _question(self, random: list[Any] | None = None, after: list[Any] | None = None) -> Iterator[None]:
+    def _evaluation(self, random: list[Any] | None = None, after: list[Any] | None = None) -> Iterator[None]:
         """Replayed random numbers, gradients put aside, kernels that can be differentiated twice."""
         before, grads = random_state(), [p.grad if p.is_leaf else None for p in self.params]
         set_random_state(self._random if random is None else random)

@@ -31,7 +31,7 @@ class Stationarity:
         prox: x̂ - x, as a vector.
         envelope: f(x̂) + ‖x - x̂‖² / 2λ.
         converged: whether the error is within the tolerance.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     value: float

@@ -24,7 +24,7 @@ class Noise:
         trace: tr Σ, of the gradient of a single row; unbiased.
         signal: ‖G‖² of the whole gradient; unbiased, so it may come out negative.
         rows: all rows that were looked at.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     scale: float

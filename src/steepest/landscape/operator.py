@@ -22,7 +22,7 @@ class Operator:
 
     Args:
         size: n.
-        product: computes Av from v; it counts what it buys in ``counters``.
+        product: computes Av from v; it counts its evaluations in ``counters``.
         counters: where the products are counted.
         dtype: of the vectors.
         device: of the vectors.
@@ -96,7 +96,7 @@ def operator(matrix: Any) -> Operator:
 
 
 def since(counters: Counters) -> Callable[[], Counters]:
-    """Remember what had been bought; the answer says what was bought since.
+    """Keep the counts so far; the function returned gives what was counted since.
 
     >>> counters = Counters(forwards=1)
     >>> spent = since(counters)

@@ -23,7 +23,7 @@ class Along:
         curvature: dᵀHd.
         sharpness: dᵀHd / dᵀd, the directional sharpness.
         best_lr: the η that lowers the quadratic model most, slope / curvature; infinite if the loss bends downwards.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     slope: float
@@ -70,7 +70,7 @@ class Sharpness:
         value: f(x + ε) - f(x).
         loss: f(x).
         worst: ε, as a vector; ‖ε‖ = ρ.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     value: float

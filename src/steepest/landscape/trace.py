@@ -20,7 +20,7 @@ class Estimate:
         value: unbiased.
         error: its standard error, as the scatter of the samples has it; zero where nothing was left to chance.
         samples: random vectors that the scatter was taken from.
-        cost: what was bought.
+        cost: evaluations used.
     """
 
     value: float

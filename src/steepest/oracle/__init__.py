@@ -1,4 +1,4 @@
-"""Oracles: how is the evidence bought?"""
+"""Oracles: how are loss and gradient evaluated?"""
 
 from steepest.core.part import Oracle
 from steepest.oracle.curvature import Diagonal, GaussNewtonBartlett, Hutchinson

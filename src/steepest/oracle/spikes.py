@@ -87,18 +87,18 @@ class SkipSpikes(Oracle):
     def evaluate(self, run: Run) -> Evidence:
         """As the oracle inside; the first evidence of a step is judged."""
         evidence = self.source.evaluate(run)
-        if run.heard is None:
-            past, run.heard = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
+        if run.pending is None:
+            past, run.pending = run.opt.param_groups[0]["norms"], run.opt.param_groups[0]["norms"]
             norm = length(run, evidence)
             if 0 < norm < math.inf and not run.left_out:
-                run.heard = (*past, norm)[-self.window :]
-                run.misled = self.listen == 1 == len(past) < self.window and run.h("factor") * norm < past[0]
-                listening = len(run.heard) < self.listen
-                if run.misled or listening or norm > run.h("factor") * median_low(run.heard):
+                run.pending = (*past, norm)[-self.window :]
+                run.restarts = self.listen == 1 == len(past) < self.window and run.h("factor") * norm < past[0]
+                listening = len(run.pending) < self.listen
+                if run.restarts or listening or norm > run.h("factor") * median_low(run.pending):
                     run.left_out = True
                     self.keep(run)
         return evidence
 
     def keep(self, run: Run) -> None:
         """Store the norm."""
-        run.opt.param_groups[0]["norms"] = run.heard
+        run.opt.param_groups[0]["norms"] = run.pending

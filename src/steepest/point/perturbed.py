@@ -142,7 +142,7 @@ class Perturbed(Point):
             walk(run, [r / norm for r in rho], u)
             del u, n  # as much memory as a gradient, before the next one is made
             there = run.evaluate()
-        run.told["rise"] = here.loss, there.loss
+        run.observed["rise"] = here.loss, there.loss
         return Evidence(here.loss, there.gradient)
 
     def _leant(self, run: Run, g: Parts) -> tuple[Parts, Parts, list[NewState]]:

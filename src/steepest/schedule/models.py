@@ -59,8 +59,8 @@ class ModelSteps:
 
     def _seen(self) -> tuple[int, int]:
         """Steps so far, and those that needed a second gradient."""
-        bought = self.optimizer.counters
-        return bought.steps, bought.backwards - bought.steps
+        counts = self.optimizer.counters
+        return counts.steps, counts.backwards - counts.steps
 
     def step(self) -> None:
         """After a step of the optimizer: set the learning rates where it is time to."""

@@ -158,7 +158,7 @@ class SSO:
 
 
 class Surrogate:
-    """The surrogate of one step, as a closure; making it buys the gradient."""
+    """The surrogate of one step, as a closure; making it evaluates the gradient."""
 
     def __init__(self, sso: SSO, inputs: Any, rest: tuple[Any, ...]) -> None:
         self.model, self.inner, self.counts, self.inputs = sso.model, sso.inner, sso.counts, inputs

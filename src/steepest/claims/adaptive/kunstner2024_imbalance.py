@@ -33,7 +33,7 @@ class OfSign(steepest.direction.Around):
         self, g: Tensor, x: Tensor, s: SimpleNamespace, h: SimpleNamespace
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The map."""
-        return self.ask_inner(torch.sign(g), x, s, h)
+        return self.apply_inner(torch.sign(g), x, s, h)
 
 
 def sign_momentum(params: Any, lr: float) -> steepest.Optimizer:

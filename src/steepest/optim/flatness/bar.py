@@ -7,7 +7,7 @@ from typing import Any, Literal, Unpack
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import AskedDecayed
+from steepest.core.options import PointedDecayed
 from steepest.geometry import Decay
 from steepest.optim.betas import Betas, named
 from steepest.optim.registry import method
@@ -50,7 +50,7 @@ class BAR(Optimizer):
         betas: Betas = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        **options: Unpack[AskedDecayed],
+        **options: Unpack[PointedDecayed],
     ) -> None:
         balance = point.BAR(pairs, alpha=alpha, variant=variant, schedule=schedule, steps=steps)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from steepest import point
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.optim.flatness.over_sgd import RHO, OverSGD
 from steepest.optim.registry import method
 
@@ -30,6 +30,6 @@ class GAM(OverSGD):
 
     def __init__(self, params: Any, lr: float = 0.1, rho: float = 0.2, ascent: float = 0.02, alpha: float = 0.6,
                  blend: float = 0.5, tilt: float = 0.03, momentum: float = 0.9, weight_decay: float = 0.0,
-                 whole: bool = False, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 whole: bool = False, **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         where = point.GAM(rho=rho, ascent=ascent, alpha=alpha, blend=blend, tilt=tilt, whole=whole)
         super().__init__(params, lr, where, momentum, weight_decay, **options)

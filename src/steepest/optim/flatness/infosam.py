@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from steepest import point
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.optim.flatness.over_sgd import RHO, OverSGD
 from steepest.optim.registry import method
 
@@ -28,6 +28,6 @@ class InfoSAM(OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05, alpha: float = 0.9, floor: float = 1e-12,
-                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 momentum: float = 0.9, weight_decay: float = 0.0, **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         where = point.InfoSAM(rho=rho, alpha=alpha, floor=floor)
         super().__init__(params, lr, where, momentum, weight_decay, **options)

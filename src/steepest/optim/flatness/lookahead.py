@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import AskedDecayed
+from steepest.core.options import PointedDecayed
 from steepest.geometry import Decay
 from steepest.optim.betas import Betas, named
 from steepest.optim.registry import method
@@ -37,7 +37,7 @@ class LookaheadAdamW(Optimizer):
         weight_decay: float = 0.01,
         alpha: float = 0.5,
         k: int = 5,
-        **options: Unpack[AskedDecayed],
+        **options: Unpack[PointedDecayed],
     ) -> None:
         slow = point.Lookahead(alpha=alpha, k=k)
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps),

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from steepest import direction as D
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.core.part import Point
 from steepest.optim.registry import Range
 
@@ -17,7 +17,7 @@ class OverSGD(Optimizer):
     """A point over SGD with momentum and coupled weight decay, as the papers run it."""
 
     def __init__(self, params: Any, lr: float, where: Point, momentum: float, weight_decay: float,
-                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Momentum(momentum=momentum), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=where, **options)
 

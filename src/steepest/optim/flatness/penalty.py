@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Unpack
 
 from steepest import point
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.optim.flatness.over_sgd import OverSGD
 from steepest.optim.registry import method
 
@@ -36,7 +36,7 @@ class FGR(OverSGD):
         side: Literal["forward", "backward", "centred", "exact"] = "forward",
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        **options: Unpack[AskedDirected],
+        **options: Unpack[PointedDirected],
     ) -> None:
         where = point.GradientPenalty(strength=strength, ascent=ascent, side=side)
         super().__init__(params, lr, where, momentum, weight_decay, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from steepest import point
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.optim.flatness.over_sgd import RHO, OverSGD
 from steepest.optim.registry import method
 
@@ -25,5 +25,5 @@ class VaSSO(OverSGD):
     """
 
     def __init__(self, params: Any, lr: float = 0.05, rho: float = 0.05, theta: float = 0.9, momentum: float = 0.9,
-                 weight_decay: float = 0.0, **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 weight_decay: float = 0.0, **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, point.VaSSO(rho=rho, theta=theta), momentum, weight_decay, **options)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import Asked, AskedDirected
+from steepest.core.options import Pointed, PointedDirected
 from steepest.optim.betas import Betas, named
 from steepest.optim.registry import method
 
@@ -22,7 +22,7 @@ class OptimisticSGD(Optimizer):
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-2, **options: Unpack[Asked]) -> None:
+    def __init__(self, params: Any, lr: float = 1e-2, **options: Unpack[Pointed]) -> None:
         super().__init__(params, lr, point=point.Optimistic(), **options)
 
 
@@ -39,5 +39,5 @@ class OptimisticAdam(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8,
-                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         super().__init__(params, lr, direction=D.Adam(**named(betas), eps=eps), point=point.Optimistic(), **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from steepest import point, stepsize
-from steepest.core.options import SizedAsked
+from steepest.core.options import SizedPointed
 from steepest.optim.guarded import Guarded
 from steepest.optim.registry import method
 
@@ -21,7 +21,7 @@ class UDoG(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedAsked]) -> None:
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedPointed]) -> None:
         super().__init__(params, lr, point=point.UniXGrad(), step_size=stepsize.UDoG(reps_rel=reps_rel), **options)
 
 
@@ -36,5 +36,5 @@ class ADoG(Guarded):
         options: see :class:`steepest.optim.guarded.Guarded`.
     """
 
-    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedAsked]) -> None:
+    def __init__(self, params: Any, reps_rel: float = 1e-6, lr: float = 1.0, **options: Unpack[SizedPointed]) -> None:
         super().__init__(params, lr, point=point.AcceleGrad(), step_size=stepsize.ADoG(reps_rel=reps_rel), **options)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from steepest import direction as D
 from steepest import point
 from steepest.core.optimizer import Optimizer
-from steepest.core.options import AskedDirected
+from steepest.core.options import PointedDirected
 from steepest.optim.guarded import Guarded
 from steepest.optim.registry import method
 
@@ -26,7 +26,7 @@ class SMB(Optimizer):
     """
 
     def __init__(self, params: Any, lr: float = 0.5, c: float = 0.1, kappa: float = 0.99, weight_decay: float = 0.0,
-                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=point.SMB(c=c, kappa=kappa), **options)
 
@@ -45,6 +45,6 @@ class SMBi(Guarded):
     """
 
     def __init__(self, params: Any, lr: float = 0.5, c: float = 0.1, kappa: float = 0.99, weight_decay: float = 0.0,
-                 **options: Unpack[AskedDirected]) -> None:  # fmt: skip
+                 **options: Unpack[PointedDirected]) -> None:  # fmt: skip
         inner = D.Coupled(D.Direction(), weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, point=point.SMBi(c=c, kappa=kappa), **options)
