@@ -17,8 +17,8 @@ class AdaHessian(Direction):
     .. math:: m \leftarrow \beta_1 m + (1-\beta_1) g,\quad v \leftarrow \beta_2 v + (1-\beta_2) D^2,\quad
               d = \frac{m / (1-\beta_1^t)}{\bigl(v / (1-\beta_2^t)\bigr)^{k/2} + \epsilon}
 
-    with D the estimate of an oracle (``oracle.Hutchinson``, with its spatial averages).  Where that asks every n-th step only,
-    the steps between take the last D again.
+    with D the estimate of an oracle (``oracle.Hutchinson``, with its spatial averages).  Where that estimates every n-th step
+    only, the steps between take the last D again.
 
     Args:
         beta1: decay of the first moment, default 0.9 (paper).

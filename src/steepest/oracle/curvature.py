@@ -1,4 +1,4 @@
-"""The diagonal of the curvature beside the gradient: bought every k steps, kept in the state until a direction uses it.
+"""The diagonal of the curvature beside the gradient: estimated every k steps, kept in the state until a direction uses it.
 
 An oracle says how it is estimated; a direction that ``needs`` the curvature finds the estimate as ``s.probe``, its
 ``scalars`` find in ``h.fresh`` whether it is new in this step (1 or 0), and it decides what to make of it.
@@ -24,9 +24,9 @@ __all__ = ["Diagonal", "GaussNewtonBartlett", "Hutchinson"]
 
 
 class Diagonal(Oracle):
-    """What both estimates share: when they are bought, and where they are kept.
+    """What both estimates share: when they are made, and where they are kept.
 
-    They are bought at the first question of every k-th step, and for the point where that is asked.  A tensor whose estimate
+    They are made at the first evaluation of every k-th step, for the point of that evaluation.  A tensor whose estimate
     has a NaN or an infinity in it keeps its last good one, and the step is counted in ``opt.counters.skipped``; with
     ``nonfinite="skip"`` or ``"raise"`` it is as for a gradient.
     """
@@ -196,7 +196,7 @@ class GaussNewtonBartlett(Diagonal):
     .. math:: c = B\, \hat g \odot \hat g,\quad \hat g = \nabla \frac1B \sum_{b=1}^B \ell(f(x, a_b), \hat y_b),\quad
               \hat y_b \sim \operatorname{softmax} f(x, a_b)
 
-    A mean of negative log-likelihoods is what the closure must return.  Where it computes them, it asks for its labels::
+    A mean of negative log-likelihoods is what the closure must return, of labels that it takes from the optimizer::
 
         F.cross_entropy(logits, opt.oracle.labels(logits, y))
 
@@ -212,7 +212,7 @@ class GaussNewtonBartlett(Diagonal):
             ``lambda z, generator: z + torch.randn(z.shape, generator=generator)``.
 
     Raises:
-        RuntimeError: the closure did not ask for labels, or drawn ones have another shape.
+        RuntimeError: the closure took no labels from the optimizer, or drawn ones have another shape.
 
     Source: Liu, Li, Hall, Liang & Ma 2024, arXiv:2305.14342, Algorithm 2.
 
@@ -228,7 +228,7 @@ class GaussNewtonBartlett(Diagonal):
         self._draw: Labels | None = None
 
     def labels(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The targets; where the oracle asks, targets drawn from the model's own outputs in their place."""
+        """The targets; where the oracle estimates, targets drawn from the model's own outputs in their place."""
         return targets if self._draw is None else self._draw(outputs, targets)
 
     @contextlib.contextmanager
@@ -252,7 +252,7 @@ class GaussNewtonBartlett(Diagonal):
                 run.backpropagate()
             count = round(shard.mean_over_ranks(draw.count) * shard.processes())
             if not count:
-                raise RuntimeError("GaussNewtonBartlett draws labels itself, and the closure did not ask for them: compute "
+                raise RuntimeError("GaussNewtonBartlett draws labels itself, and the closure did not take them: compute "
                                    "the loss of opt.oracle.labels(outputs, y) instead of y")  # fmt: skip
             found = [None if p.grad is None or g is None else shard.local(p.grad).square() * count
                      for p, g in zip(run.params, kept, strict=True)]  # fmt: skip
