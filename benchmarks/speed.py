@@ -101,11 +101,11 @@ def kernels_under_schedule() -> dict[str, int]:
     opt = steepest.AdamW(parameters(LISTS["small"]))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 50)
     opt.step()
-    before = len(opt._kernels)
+    before = len(opt.kernels)
     for _ in range(50):
         opt.step()
         schedule.step()
-    return {"first": before, "after_50": len(opt._kernels)}
+    return {"first": before, "after_50": len(opt.kernels)}
 
 
 def state_bytes() -> dict[str, float]:

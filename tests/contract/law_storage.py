@@ -75,7 +75,7 @@ def a_compiler_is_not_needed(case: Case) -> None:
             walk(case, world, opt, range(6, 9))
         ends.append(world.weights())
         kept.append(frozen(opt))
-        printed = {type(kernel).__name__ for kernel in opt._kernels.values()} == {"Printed"}
+        printed = {type(kernel).__name__ for kernel in opt.kernels.values()} == {"Printed"}
         assert printed != missing or not (printed or case.printed)
     same(ends[1], ends[0], loose=1e-9)
     same(kept[1], kept[0], loose=1e-9)
@@ -117,7 +117,7 @@ def auto_is_quiet_and_quick(case: Case) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         walk(case, world, opt, 2)
-    found = {type(kernel).__name__ for kernel in opt._kernels.values()}
+    found = {type(kernel).__name__ for kernel in opt.kernels.values()}
     assert found == {"Printed"} if case.printed else found <= {"Stacked", "Eager"}
 
 

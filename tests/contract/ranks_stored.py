@@ -129,7 +129,7 @@ def numbers(opt: steepest.Optimizer) -> list[Tensor]:
             if not isinstance(value, Tensor) or key.endswith(codecs.SCALE):
                 continue
             if value.dtype is torch.uint8:
-                kind = "q8s" if opt._state_specs[key].signed else "q8u"
+                kind = "q8s" if opt.state_specs[key].signed else "q8u"
                 stored = value.flatten(), entry[key + codecs.SCALE]
                 value = codecs.decode(kind, stored, torch.float32).view(value.shape)
             own = key == "P" or (key in opt.specs(p) and room(opt, p, key) is not None)  # the same on all

@@ -94,7 +94,7 @@ class CompilesAgain(steepest.SGD):
 
     def step(self, closure: Any = None, *, scaler: Any = None) -> Any:
         loss = super().step(closure, scaler=scaler)
-        self._clear()
+        self.clear_cache()
         return loss
 
 
@@ -108,8 +108,8 @@ class LiftDependent(steepest.SGD):
 class NeedsCompiler(steepest.SGD):
     """Is another method where nothing can be printed."""
 
-    def _kernel(self, *asked: Any) -> Any:
-        kernel = super()._kernel(*asked)
+    def kernel(self, *asked: Any) -> Any:
+        kernel = super().kernel(*asked)
         for group in self.param_groups:
             group["momentum"] = 0.0 if type(kernel).__name__ == "Printed" else 0.5
         return kernel

@@ -228,7 +228,7 @@ def test_one_kernel_a_side(monkeypatch: pytest.MonkeyPatch) -> None:
     net, (opt,) = run(
         lambda net: steepest.Optimizer([{"params": [p]} for p in net.parameters()], lr=0.01, direction=direction)
     )
-    assert len(opt._kernels) == 2
+    assert len(opt.kernels) == 2
     before = len(calls)
     go(net, [opt], torch.randn(64, 5), torch.randn(64, 1))
     assert len(calls) == before

@@ -164,7 +164,7 @@ def test_refused_calls_change_nothing() -> None:
     ):
         with pytest.raises(kind, match=says):
             opt.add_param_group({"params": new, **group})
-        assert len(opt.param_groups) == len(opt._sides) == 1
+        assert len(opt.param_groups) == len(opt.sides) == 1
         assert "direction" not in opt.param_groups[0]
     train(net, opt, steps=1)
     opt.add_param_group({"params": new, "direction": Sign()})

@@ -291,7 +291,7 @@ def test_threads_without_a_compiler(guarded: bool, monkeypatch: pytest.MonkeyPat
                 for t in range(3):
                     p.grad = (x + t).sin() if not guarded else x * t
                     opt.step()
-            (kernel,) = opt._kernels.values()
+            (kernel,) = opt.kernels.values()
             assert isinstance(kernel, Pieces)
             found: list[int] = []
             other = threading.Thread(target=partial(_threads, found))

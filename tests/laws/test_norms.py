@@ -65,7 +65,7 @@ def test_every_lift_has_them(p: float, lift: Any) -> None:
     opt.step()
     assert torch.allclose(x.detach(), want, rtol=1e-6)
     if lift == "native":
-        (kernel,) = opt._kernels.values()
+        (kernel,) = opt.kernels.values()
         assert len(kernel.native.passes) == 2  # type: ignore[attr-defined]
 
 

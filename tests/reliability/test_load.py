@@ -183,7 +183,7 @@ def test_what_was_saved_before_a_first_move_loads(make: Make, codec: str) -> Non
     params = opt.param_groups[0]["params"]
     for p in params:
         p.grad = torch.full_like(p, torch.nan)
-    if opt._closure_parts:
+    if opt.closure_parts:
         opt.step(lambda: torch.stack([p.square().mean() for p in params]).sum())
     else:
         with pytest.warns(UserWarning, match="NaN"):

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from steepest.core.averaged import refuse, refuse_in_block, swapped_in, to_eval, to_train
+from steepest.core.buckets import Sorter
 from steepest.core.checkpoint import refuse_other_method
 from steepest.core.cite import citation
-from steepest.core.evaluate import Counters
 from steepest.core.given import plain, several, unpack
 from steepest.core.observe import look_for_motion, metrics
+from steepest.core.options import Codec, Nonfinite
 from steepest.core.part import (
     Channel,
     Chart,
@@ -36,10 +37,11 @@ from steepest.core.part import (
     nearest,
 )
 from steepest.core.rate import Course
+from steepest.core.records import Counters
 from steepest.core.rule import refuse_mixed
 from steepest.core.sides import OWN, Families, Side, check_sides
-from steepest.engine import shard
-from steepest.engine.lift import KIND
+from steepest.core.stored import shape_of, trainable
+from steepest.engine.lift import Kernel
 
 SEAMS: dict[str, type[Part]] = {"direction": Direction, "step_size": StepSize, "geometry": Geometry, "point": Point,
                                 "oracle": Oracle, "chart": Chart, "channel": Channel}  # fmt: skip
@@ -64,23 +66,27 @@ class Assembly(torch.optim.Optimizer):
     channel: Channel
     #: keys that a torch.optim class of the same method expects in each group; with them checkpoints are torch's own
     torch_group: Mapping[str, Any] | None = None
+    codec: Codec
+    nonfinite: Nonfinite
     counters: Counters
     #: those of groups that have one of their own, by what stands in the group
     _directions: Mapping[str, Direction] = {}
     _plain: list[str]
-    _zeroed: bool = False
-    _course: Course | None = None
+    skipped_at: int = -1
+    zeroed: bool = False
+    course: Course | None = None
     #: whether each step measures how far it goes, for :meth:`metrics`
     track_norms: bool = False
-    _swapped: bool = False  # inside ``averaged()``
-    _evaluating: bool = False  # the model has the weights that the method returns
-    _watching: contextlib.ExitStack | None = None
-    _expected: Mapping[str, Any] | None = None  # the weights that belong to a checkpoint just loaded
-    _closure_calls_backward: bool | None = None
+    in_block: bool = False  # inside ``averaged()``
+    evaluating: bool = False  # the model has the weights that the method returns
+    resharding: contextlib.ExitStack | None = None
+    expected_weights: Mapping[str, Any] | None = None  # the weights that belong to a checkpoint just loaded
+    closure_calls_backward: bool | None = None
+    weight_bits: list[int] | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As torch's; a closure that calls it clears gradients in each evaluation."""
-        self._zeroed = True
+        self.zeroed = True
         super().zero_grad(set_to_none)
 
     def to_torch(self, entry: dict[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,9 +97,15 @@ class Assembly(torch.optim.Optimizer):
         """A parameter's state from a checkpoint, under our names; here as it is."""
         return entry
 
-    def _clear(self) -> None:
-        """Forget what depends on the parameters or their state."""
-        raise NotImplementedError
+    def clear_cache(self) -> None:
+        """Forget what depends on the parameters or their state: kernels and tables of addresses."""
+        self.kernels: dict[tuple[Any, ...], Kernel] = {}
+        self.__dict__.pop("sorter", None)
+
+    @functools.cached_property
+    def sorter(self) -> Sorter:
+        """Sorts parameters into buckets, and knows their places."""
+        return Sorter(self)
 
     def restart(self) -> None:
         """Discard all state, and begin anew at the weights as they are.
@@ -109,7 +121,7 @@ class Assembly(torch.optim.Optimizer):
         self.state.clear()
         for group in self.param_groups:
             group.update(starts)
-        self._clear()
+        self.clear_cache()
 
     def _refuse(self, unknown: Mapping[str, Any]) -> None:
         """Say what an unknown keyword may have meant; torch's own about how a step is run are let be where they can."""
@@ -144,31 +156,45 @@ class Assembly(torch.optim.Optimizer):
 
     def _check_assembly(self) -> None:
         shared = [part for seam in SEAMS if seam != "direction" for part in getattr(self, seam).walk()]
-        self._families = Families(self.direction, shared, self._directions)
-        self._sides = self._families.sides
-        check_sides(self._sides, shared)
-        for side in self._sides:
+        self.families = Families(self.direction, shared, self._directions)
+        self.sides = self.families.sides
+        check_sides(self.sides, shared)
+        for side in self.sides:
             refuse_mixed(side.direction, self.step_size, self.geometry, self.point)
         #: what all parameters have in common: the one side, or the parts that are not chosen
-        self._common = self._sides[0] if len(self._sides) == 1 else Side(-1, Direction(), shared)
-        self.__dict__.pop("_state_specs", None)  # a group may have brought more of them
-        self._numbers = [*dict.fromkeys(name for side in self._sides for name in side.numbers)]
-        self._closure_parts = [part for part in self.parts() if "closure" in part.needs]
+        self._common = self.sides[0] if len(self.sides) == 1 else Side(-1, Direction(), shared)
+        self.__dict__.pop("state_specs", None)  # a group may have brought more of them
+        self.numbers = [*dict.fromkeys(name for side in self.sides for name in side.numbers)]
+        self.closure_parts = [part for part in self.parts() if "closure" in part.needs]
         self._measures = type(self.step_size).measure is not StepSize.measure
-        self._charted = type(self.chart) is not Chart
+        self.charted = type(self.chart) is not Chart
         self._sends = type(self.channel) is not Channel
         bound = [p for p in self.parts() if getattr(p, "weighs_gradient", False) or "probe of the Hessian" in p.gives]
-        if self._charted and bound:
+        if self.charted and bound:
             raise ValueError(f"{bound[0]!r} enters the direction's moments, which {self.chart!r} keeps in other "
                              "coordinates: choose another part or no chart")  # fmt: skip
-        if self.step_size.plain and (self._charted or self._sends):
-            other = self.chart if self._charted else self.channel
+        if self.step_size.plain and (self.charted or self._sends):
+            other = self.chart if self.charted else self.channel
             raise ValueError(f"{self.step_size!r} looks at the gradient as the closure gives it, and not through "
                              f"{other!r}: leave out one of them")  # fmt: skip
 
+    @functools.cached_property  # and not pickled
+    def last_step(self) -> dict[str, Any]:
+        """What the last step leaves behind for :meth:`metrics`."""
+        return {}
+
     @functools.cached_property  # and not pickled: a state's shape may be a lambda
-    def _state_specs(self) -> dict[str, State]:
+    def state_specs(self) -> dict[str, State]:
+        """The states of all parts, by name."""
         return {n: spec for part in self.parts() for n, spec in part.state.items()}
+
+    def side(self, p: torch.Tensor) -> Side:
+        """What is done with the parameter p."""
+        return self.sides[0] if len(self.sides) == 1 else self.sorter.side(p)
+
+    def specs(self, p: torch.Tensor) -> Mapping[str, State]:
+        """The states of the parameter p, as in ``state[p]``; one whose shape is None for p's is not there."""
+        return {n: spec for n, spec in self.side(p).specs.items() if shape_of(self, p, n) is not None}
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """``with opt.averaged():`` the model has the weights that the method returns; afterwards its own, to the bit.
@@ -185,7 +211,7 @@ class Assembly(torch.optim.Optimizer):
         ``state_dict`` keeps the weights of training as well, so that model and optimizer saved now resume after
         :meth:`train`.  Calling it twice, or for a method that returns the weights it trains, changes nothing.
         """
-        if not self._swapped:
+        if not self.in_block:
             to_eval(self)
 
     def train(self) -> None:
@@ -256,7 +282,7 @@ class Assembly(torch.optim.Optimizer):
             raise TypeError(f"{owner} must be a dict with 'params', got {type(param_group).__name__}")
         before = self._directions
         try:
-            named, self._directions = self._families.named(owner, param_group)
+            named, self._directions = self.families.named(owner, param_group)
             if self._directions is not before:
                 self._check_assembly()
             self._add_group(owner, named)
@@ -264,11 +290,11 @@ class Assembly(torch.optim.Optimizer):
             if self._directions is not before:
                 self._directions = before
                 self._check_assembly()
-                self._clear()
+                self.clear_cache()
             raise
 
     def _add_group(self, owner: str, param_group: dict[str, Any]) -> None:
-        family, defaults = self._families.of(param_group), self._families.defaults(param_group, self.defaults)
+        family, defaults = self.families.of(param_group), self.families.defaults(param_group, self.defaults)
         self.check_group(owner, param_group)
         fixed = {n for part in family.parts for n in part.structure} | set(OPTIONS) - {"maximize", "direction"}
         live = [n for n in family.intervals if not n.startswith("beta")] + ["betas", "maximize"]
@@ -305,9 +331,9 @@ class Assembly(torch.optim.Optimizer):
                 self.param_groups[-1][name] = (
                     tuple(map(plain, several(value) or ())) if name == "betas" else plain(value)
                 )
-        self._clear()
+        self.clear_cache()
 
-    def _loss_sign(self) -> float:
+    def loss_sign(self) -> float:
         """-1 where the loss is maximized, for step sizes that look at it."""
         signs = {-1.0 if group["maximize"] else 1.0 for group in self.param_groups}
         if len(signs) > 1:
@@ -322,7 +348,7 @@ class Assembly(torch.optim.Optimizer):
             TypeError: not a number, or another number of betas.
             ValueError: NaN, out of its interval, or of another method.
         """
-        family, defaults = self._families.of(group), self._families.defaults(group, self.defaults)
+        family, defaults = self.families.of(group), self.families.defaults(group, self.defaults)
         if "betas" in group:
             betas, count = several(group["betas"]), len(defaults.get("betas", ()))
             if betas is None or len(betas) != count:
@@ -337,28 +363,25 @@ class Assembly(torch.optim.Optimizer):
             values = unpack({**defaults, **group})
             part.check(values | {own: values[name] for own, name in part.prefixed.items() if name in values})
 
-    def _read(self, group: dict[str, Any], name: str) -> float:
+    def hyper(self, group: dict[str, Any], name: str) -> float:
+        """A live hyper-parameter of a group, ``beta1`` among them."""
         if name.startswith("beta") and name[4:].isdigit():
             return float(group["betas"][int(name[4:]) - 1])
         return float(group[name])
 
-    def _uncount(self) -> None:
-        for group in self.param_groups:
-            group["t"] -= 1
-
     def _live(self, group: dict[str, Any]) -> dict[str, float]:
-        h = {name: float(group[name]) for name in self._families.plain(group, self._plain)}
+        h = {name: float(group[name]) for name in self.families.plain(group, self._plain)}
         if "betas" in group:
             h.update({f"beta{i}": float(beta) for i, beta in enumerate(group["betas"], 1)})
         return h
 
-    def _kept(self, group: dict[str, Any], t: int, kept: Mapping[str, Any], side: Side) -> dict[str, float]:
+    def numbers_of(self, group: dict[str, Any], t: int, kept: Mapping[str, Any], side: Side) -> dict[str, float]:
         """Numbers of a parameter after t steps: its own, or worked out from t where it has none."""
         h = SimpleNamespace(**side.named(self._live(group)))
         found = {name: value for part in side.counting for name, value in part.resumed(t, h).items()}
         return {name: float(kept.get(name, value)) for name, value in found.items()}
 
-    def _h(
+    def scalars(
         self, group: dict[str, Any], t: int, kept: Mapping[str, Any] | None = None, side: Side | None = None
     ) -> dict[str, float]:
         """All scalars of a kernel for one group at step t, but the step size; ``kept`` is what a parameter has of its own.
@@ -367,19 +390,8 @@ class Assembly(torch.optim.Optimizer):
         """
         side = side or self._common
         h = side.named({**self.step_size.memory, **self._live(group), "t": t})
-        h.update(self._kept(group, t - 1, kept or {}, side) if side.counting else {})
+        h.update(self.numbers_of(group, t - 1, kept or {}, side) if side.counting else {})
         for part in side.with_scalars:
             h.update(part.scalars(t, SimpleNamespace(**h)))
         h["numel"], h["eta"], h["w"] = 0.0, h["lr"], 1.0
         return h
-
-
-def trainable(p: torch.Tensor) -> None:
-    """Say so where a parameter is of a type that cannot be moved; one that is frozen may have any.
-
-    Raises:
-        TypeError: complex numbers, integers, or floating-point numbers of 8 bits.
-    """
-    if shard.local(p).dtype not in KIND:
-        remedy = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
-        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {remedy}")

@@ -10,40 +10,38 @@ import contextlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from steepest.core.composed import Composed
 from steepest.core.part import Point
 from steepest.core.replay import Scope, resharded
 from steepest.engine import shard
-
-if TYPE_CHECKING:
-    from steepest.core.assembly import Assembly
 
 #: where a parameter's training weights are kept in its state while the model has other weights
 KEPT = "training_weights"
 
 
-def has_answer(opt: Assembly) -> bool:
+def has_answer(opt: Composed) -> bool:
     """Whether the method returns other weights than those it evaluates at."""
     return type(opt.point).answer is not Point.answer
 
 
-def _params(opt: Assembly) -> list[Tensor]:
+def _params(opt: Composed) -> list[Tensor]:
     return [p for group in opt.param_groups for p in group["params"]]
 
 
 @torch.no_grad()
-def to_eval(opt: Assembly) -> None:
+def to_eval(opt: Composed) -> None:
     """Put what the point returns in the place of the weights, which are kept; nothing to do where they are the same."""
-    if opt._evaluating or not has_answer(opt):
+    if opt.evaluating or not has_answer(opt):
         return
     params = [p for p in _params(opt) if opt.state.get(p)]
     kept = [p.detach().clone() for p in params]
     _watch(opt)
-    opt._evaluating = True
+    opt.evaluating = True
     for p, x in zip(params, kept, strict=True):
         opt.state[p][KEPT] = x
     try:
@@ -55,62 +53,62 @@ def to_eval(opt: Assembly) -> None:
 
 
 @torch.no_grad()
-def to_train(opt: Assembly) -> None:
+def to_train(opt: Composed) -> None:
     """Put the weights of training back, to the bit."""
-    if not opt._evaluating:
+    if not opt.evaluating:
         return
     for p in _params(opt):
         if KEPT in opt.state.get(p, ()):
             shard.local(p).copy_(shard.local(opt.state[p].pop(KEPT)))
-    opt._evaluating = False
+    opt.evaluating = False
     _watch(opt, False)
 
 
-def _watch(opt: Assembly, watched: bool = True) -> None:
+def _watch(opt: Composed, watched: bool = True) -> None:
     """FSDP gathers weights anew from the first change to the last."""
-    if opt._watching is not None:
-        opt._watching.close()
-    opt._watching = contextlib.ExitStack() if watched else None
-    if opt._watching is not None and any(map(shard.is_sharded, params := _params(opt))):
-        opt._watching.enter_context(resharded(Scope.of(opt).reached(params)[0]))
+    if opt.resharding is not None:
+        opt.resharding.close()
+    opt.resharding = contextlib.ExitStack() if watched else None
+    if opt.resharding is not None and any(map(shard.is_sharded, params := _params(opt))):
+        opt.resharding.enter_context(resharded(Scope.of(opt).reached(params)[0]))
 
 
 @contextlib.contextmanager
-def swapped_in(opt: Assembly) -> Iterator[None]:
+def swapped_in(opt: Composed) -> Iterator[None]:
     """``to_eval`` and ``to_train`` around a block; in evaluation mode the weights are there already."""
     if not has_answer(opt):
         raise TypeError(f"{type(opt).__name__} keeps no average of its weights: give it point=steepest.point.Average()")
     refuse_in_block(opt, "averaged()")
-    if opt._evaluating:
+    if opt.evaluating:
         yield
         return
     to_eval(opt)
-    opt._swapped = True
+    opt.in_block = True
     try:
         yield
     finally:
-        opt._swapped = False
+        opt.in_block = False
         to_train(opt)
 
 
-def refuse_in_block(opt: Assembly, what: str) -> None:
+def refuse_in_block(opt: Composed, what: str) -> None:
     """Say so where the weights are not x, and will be again at the end of a block.
 
     Raises:
         RuntimeError: inside ``with opt.averaged()``.
     """
-    if opt._swapped:
+    if opt.in_block:
         raise RuntimeError(f"inside 'with opt.averaged()' the weights are not those of the run: leave it before {what}")
 
 
-def refuse(opt: Assembly, what: str) -> None:
+def refuse(opt: Composed, what: str) -> None:
     """Say so where the weights are not x.
 
     Raises:
         RuntimeError: inside ``with opt.averaged()``, or after ``opt.eval()``.
     """
     refuse_in_block(opt, what)
-    if opt._evaluating:
+    if opt.evaluating:
         raise RuntimeError("since opt.eval() the weights are those that the method returns, not those of the run: call "
                            f"opt.train() before {what}")  # fmt: skip
 
@@ -118,7 +116,7 @@ def refuse(opt: Assembly, what: str) -> None:
 # ---- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-def fingerprint(opt: Assembly) -> dict[str, Any] | None:
+def fingerprint(opt: Composed) -> dict[str, Any] | None:
     """Which weights are in the model: their kind, their sum and their norm; None where there is but one kind.
 
     None also for sharded weights, whose numbers would cost a round of all processes.
@@ -129,7 +127,7 @@ def fingerprint(opt: Assembly) -> dict[str, Any] | None:
     local = [p.detach() if p.is_cuda else p.detach().cpu() for p in params]
     norms = [torch.linalg.vector_norm(x, dtype=torch.float64).item() for x in local]
     return {
-        "kind": "averaged" if opt._evaluating else "training",
+        "kind": "averaged" if opt.evaluating else "training",
         "dtypes": sorted({str(p.dtype) for p in params}),
         "sum": math.fsum(x.sum(dtype=torch.float64).item() for x in local),
         "norm": math.hypot(*norms),
@@ -149,24 +147,24 @@ def check_kept(entry: Mapping[str, Any], p: Tensor, index: Any) -> None:
                          "checkpoint belongs to another model")  # fmt: skip
 
 
-def loaded(opt: Assembly, saved: Mapping[str, Any]) -> None:
+def loaded(opt: Composed, saved: Mapping[str, Any]) -> None:
     """After a checkpoint: the mode it was saved in, and which weights the model should have."""
-    opt._evaluating = any(KEPT in opt.state.get(p, ()) for p in _params(opt))
-    _watch(opt, opt._evaluating)
+    opt.evaluating = any(KEPT in opt.state.get(p, ()) for p in _params(opt))
+    _watch(opt, opt.evaluating)
     found = saved.get("weights")
-    opt._expected = found if isinstance(found, Mapping) and has_answer(opt) else None
+    opt.expected_weights = found if isinstance(found, Mapping) and has_answer(opt) else None
 
 
-def ready(opt: Assembly) -> None:
+def ready(opt: Composed) -> None:
     """Before a step: refuse other weights, and warn once if they are not those that the loaded state was saved beside.
 
     Raises:
         RuntimeError: inside ``with opt.averaged()``, or after ``opt.eval()``.
     """
     refuse(opt, "step()")
-    if opt._expected is None:
+    if opt.expected_weights is None:
         return
-    expected, opt._expected, now = opt._expected, None, fingerprint(opt)
+    expected, opt.expected_weights, now = opt.expected_weights, None, fingerprint(opt)
     if now is None or any(expected.get(n) != now[n] for n in ("kind", "dtypes")):
         return
     size = math.sqrt(sum(p.numel() for p in _params(opt))) * now["norm"]  # at least the sum of magnitudes

@@ -13,27 +13,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from operator import attrgetter, is_, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from steepest.core.assembly import trainable
 from steepest.core.checkpoint import conform
+from steepest.core.composed import Composed
 from steepest.core.draws import drawn
 from steepest.core.evaluate import Evidence
 from steepest.core.sides import Side
 from steepest.core.step import SPARSE
-from steepest.core.stored import coordinates, room
+from steepest.core.stored import coordinates, room, trainable
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import is_dense, like_storage
 from steepest.engine.lift import Reduce, Table
 from steepest.engine.state import State
-
-if TYPE_CHECKING:
-    from steepest.core.optimizer import Optimizer
-
 
 #: lists of parameters whose tables are kept; more are seen where each step has gradients for another subset (experts)
 KEPT = 64
@@ -96,11 +92,11 @@ def _alike(numbers: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
 class Sorter:
     """Makes buckets for one optimizer, and caches what stays the same."""
 
-    def __init__(self, opt: Optimizer) -> None:
-        self.opt: Optimizer = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive
+    def __init__(self, opt: Composed) -> None:
+        self.opt: Composed = weakref.proxy(opt)  # the optimizer owns the sorter: no cycle keeps weights alive
         self.tables: dict[tuple[int, ...], Fixed] = {}
         # what parameters of one bucket have in common; the numbers that one side keeps another may not have
-        self.alike = itemgetter("step", *opt._numbers) if len(opt._sides) == 1 else _alike(opt._numbers)
+        self.alike = itemgetter("step", *opt.numbers) if len(opt.sides) == 1 else _alike(opt.numbers)
         # by place of the group: a bucket for each side, with all parameters of the group by their places, as in most steps
         self.usual: dict[int, list[tuple[Fixed, list[int]]]] = {}
         self.params: list[Tensor] = []
@@ -121,11 +117,11 @@ class Sorter:
         """The side of p, as the direction chooses."""
         if p not in self.sides:
             for group in self.opt.param_groups:
-                family, names = self.opt._families.of(group), group.get("param_names", ())
+                family, names = self.opt.families.of(group), group.get("param_names", ())
                 for name, q in zip_longest(names, group["params"]):
                     self.sides[q] = family.sides[family.direction.side(name, q)]
             if p not in self.sides:  # in no group any more
-                self.sides[p] = self.opt._sides[self.opt.direction.side(None, p)]
+                self.sides[p] = self.opt.sides[self.opt.direction.side(None, p)]
         return self.sides[p]
 
     def refresh(self) -> None:
@@ -178,7 +174,7 @@ class Sorter:
                 if g.is_sparse:
                     raise RuntimeError(SPARSE)
                 self.init_state(p)
-                charted = self.opt._charted and self.opt.chart.applies(p)
+                charted = self.opt.charted and self.opt.chart.applies(p)
                 alone = id(p) if self.opt.step_size.per == "tensor" else 0
                 side = self.opt.side(p).place
                 key = (self.alike(self.opt.state[p]), p.dtype, g.dtype, p.device, g.device, charted, alone, side)
@@ -308,7 +304,7 @@ class Sorter:
         if "step" in state:
             if any(not isinstance(state.get(n), float) for n in side.numbers):  # a checkpoint's, torch's or an old one
                 group = next(g for g in self.opt.param_groups if any(p is q for q in g["params"]))
-                state.update(self.opt._kept(group, state["step"], state, side))
+                state.update(self.opt.numbers_of(group, state["step"], state, side))
             return
         trainable(p)  # it may have been frozen when it was given
         state = self.opt.state[p]

@@ -7,25 +7,32 @@ made anew when they change.  A sharded matrix is gathered, because its coordinat
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from steepest.core.buckets import Bucket
+from steepest.core.composed import Composed
 from steepest.core.draws import drawn
+from steepest.core.sides import Side
 from steepest.core.spread import decoded
 from steepest.core.stored import room
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat, like_storage
-from steepest.engine.lift import Table
+from steepest.engine.lift import Kernel, Table
 from steepest.engine.stacked import stacks
 
-if TYPE_CHECKING:
-    from steepest.core.buckets import Bucket
-    from steepest.core.optimizer import Optimizer
+
+class Kernels(Composed, Protocol):
+    """An optimizer that makes kernels."""
+
+    def kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], side: Side,
+               decoded: bool = False) -> Kernel:  # fmt: skip
+        """What runs a rule for tensors like these."""
 
 
-def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
+def through_chart(opt: Kernels, bucket: Bucket, h: dict[str, float]) -> None:
     """Fill ``bucket.ds`` with the direction in the parameters' own coordinates, and update the direction's state."""
     chart, space, side = opt.chart, SimpleNamespace(**h), bucket.fixed.side
     pulled, points, gradients, states = [], [], [], []
@@ -35,7 +42,7 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
         if shard.is_sharded(p):
             g = _gather(g, p)
         full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
-        changed = chart.refresh(full, state, bucket.t, opt._sorter.salt(p))
+        changed = chart.refresh(full, state, bucket.t, opt.sorter.salt(p))
         small = chart.pull(full, state).contiguous()
         for name in side.inside:
             spec = side.specs[name]
@@ -54,7 +61,7 @@ def through_chart(opt: Optimizer, bucket: Bucket, h: dict[str, float]) -> None:
     live = {"x": points, "g": pulled, "d": answer, "y": points}
     live |= {name: [drawn(seed, name, bucket.t, i, at) for i, at in zip(table.salts, pulled, strict=True)]
              for name, seed in side.draws.items()}  # fmt: skip
-    kernel = opt._kernel("direct", live, bucket.group["maximize"], h, side)
+    kernel = opt.kernel("direct", live, bucket.group["maximize"], h, side)
     kernel.run(table, live, h, bucket.t * 1024, None)
     sign = -1.0 if bucket.group["maximize"] else 1.0
     bucket.ds = []
@@ -69,7 +76,7 @@ def _laid_out(d: Tensor, x: Tensor) -> Tensor:
 
 
 def on_whole(
-    opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]
+    opt: Kernels, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float]
 ) -> dict[str, float]:
     """Run a rule that needs whole tensors where parameters are sharded: gather some, run, keep one's own part of each.
 
@@ -87,7 +94,7 @@ def on_whole(
 
 
 def _some_whole(
-    opt: Optimizer, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float], ks: list[int]
+    opt: Kernels, mode: str, bucket: Bucket, live: dict[str, list[Tensor]], h: dict[str, float], ks: list[int]
 ) -> dict[str, float]:
     """The same for the parameters at some places, which are there as a whole at one time."""
     side = bucket.fixed.side
@@ -95,7 +102,7 @@ def _some_whole(
     salts = [bucket.table.salts[k] for k in ks]
     gathered = {n: [_gather(live[n][k], p) for k, p in zip(ks, params, strict=True)] for n in live if n != "y"}
     gathered["y"] = [torch.empty_like(x) for x in gathered["x"]]
-    kernel = opt._kernel(mode, gathered, bucket.group["maximize"], h, side, decoded=True)
+    kernel = opt.kernel(mode, gathered, bucket.group["maximize"], h, side, decoded=True)
     states = [_whole_states(opt, p, e) for p, e in zip(params, entries, strict=True)]
     sizes, seed = [p.numel() for p in params], bucket.t * 1024
     found = kernel.run(Table(states, sizes, sizes, salts, ([], [])), gathered, h, seed, None)
@@ -115,7 +122,7 @@ def _some_whole(
     return found
 
 
-def _whole_states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> dict[str, Any]:
+def _whole_states(opt: Composed, p: Tensor, entry: dict[str, Any]) -> dict[str, Any]:
     """State of the whole of p, as its process has it; what is not spread is the entry's own tensor."""
     states = dict[str, Any]()
     for n, spec in opt.specs(p).items():

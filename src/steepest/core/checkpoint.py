@@ -14,16 +14,18 @@ import copy
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from steepest.core.averaged import KEPT, check_kept, fingerprint, loaded
+from steepest.core.composed import Composed
 from steepest.core.entry import Entry
 from steepest.core.given import plain
+from steepest.core.part import Part
 from steepest.core.spread import from_saved, to_saved
 from steepest.core.stored import compute, coordinates, count, fault_of, number, room, unlike
 from steepest.engine import codec, shard
@@ -32,10 +34,22 @@ from steepest.engine.layout import alike, flat, like_storage
 #: choices in torch's groups that say how a step is carried out, or that not every version saves
 HOW = ("foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay")
 
-if TYPE_CHECKING:
-    from steepest.core.assembly import Assembly
-    from steepest.core.optimizer import Optimizer
-    from steepest.core.part import Part
+Hooks = Mapping[int, Callable[..., Any]]
+
+
+class Saved(Composed, Protocol):
+    """With the hooks around saving and loading that torch keeps, and how torch puts back what was saved."""
+
+    @property
+    def _optimizer_state_dict_pre_hooks(self) -> Hooks: ...
+    @property
+    def _optimizer_state_dict_post_hooks(self) -> Hooks: ...
+    @property
+    def _optimizer_load_state_dict_pre_hooks(self) -> Hooks: ...
+    @property
+    def _optimizer_load_state_dict_post_hooks(self) -> Hooks: ...
+
+    def __setstate__(self, state: dict[str, Any]) -> None: ...
 
 
 def _names(parts: Iterable[Part]) -> dict[str, str]:
@@ -43,24 +57,24 @@ def _names(parts: Iterable[Part]) -> dict[str, str]:
     return {ours: theirs for part in parts for ours, theirs in part.torch_names.items()}
 
 
-def _shown(opt: Assembly, parts: Iterable[Part]) -> dict[str, str]:
+def _shown(opt: Composed, parts: Iterable[Part]) -> dict[str, str]:
     """The same where checkpoints are torch's."""
     return {} if opt.torch_group is None else _names(parts)
 
 
-def _choices(opt: Assembly, group: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(opt: Composed, group: Mapping[str, Any]) -> dict[str, Any]:
     """What torch has in each group besides numbers, as it is here."""
     fixed = dict(opt.torch_group or {})
-    return fixed | {n: getattr(part, n) for part in opt._families.of(group).parts for n in part.structure if n in fixed}
+    return fixed | {n: getattr(part, n) for part in opt.families.of(group).parts for n in part.structure if n in fixed}
 
 
-def fresh(opt: Assembly) -> defaultdict[Any, Any]:
+def fresh(opt: Composed) -> defaultdict[Any, Any]:
     """``optimizer.state`` before the first step."""
     names = _shown(opt, opt.parts())
     return defaultdict(partial(Entry, names) if names else dict)
 
 
-def export(opt: Optimizer) -> dict[str, Any]:
+def export(opt: Saved) -> dict[str, Any]:
     """Parameters as places, plain numbers, the counters; torch's names where torch has the method.
 
     State of a parameter that is in no group any more is left out.  Hooks see what is saved, and have the last word.
@@ -87,7 +101,7 @@ def export(opt: Optimizer) -> dict[str, Any]:
     return saved
 
 
-def refuse_other_method(opt: Assembly, group: Mapping[str, Any]) -> None:
+def refuse_other_method(opt: Composed, group: Mapping[str, Any]) -> None:
     """Refuse a group that has a choice of torch's that this optimizer was not made with.
 
     Raises:
@@ -127,7 +141,7 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def load(opt: Optimizer, saved: dict[str, Any]) -> None:
+def load(opt: Saved, saved: dict[str, Any]) -> None:
     """Put ``opt`` where a checkpoint was saved, ours or torch.optim's; ``saved`` itself is left as it is.
 
     Hooks that come before may give another checkpoint instead; those that come after have the last word.
@@ -161,7 +175,7 @@ def _mapping(value: Any, what: str, *keys: str) -> None:
         raise ValueError(f"this is not {what}: it must be a dict{needs}, got {has}")
 
 
-def _counters(opt: Optimizer, saved: Any) -> dict[str, int]:
+def _counters(opt: Composed, saved: Any) -> dict[str, int]:
     """What was evaluated before; torch's checkpoints do not say."""
     _mapping(saved, "an optimizer's state_dict", "state", "param_groups")
     given = saved.get("counters", {})
@@ -173,7 +187,7 @@ def _counters(opt: Optimizer, saved: Any) -> dict[str, int]:
     return {name: int(value) for name, value in known.items()}
 
 
-def _groups(opt: Optimizer, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _groups(opt: Composed, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The groups of a checkpoint with this optimizer's parameters, every number looked at."""
     given, seen = saved["param_groups"], set[Any]()
     if not isinstance(given, (list, tuple)):
@@ -193,7 +207,7 @@ def _groups(opt: Optimizer, saved: Mapping[str, Any]) -> list[dict[str, Any]]:
             for i, (mine, theirs) in enumerate(zip(opt.param_groups, given, strict=True))]  # fmt: skip
 
 
-def _group(opt: Optimizer, owner: str, mine: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+def _group(opt: Composed, owner: str, mine: dict[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     given = {n: copy.deepcopy(plain(v)) for n, v in theirs.items() if n != "params"}
     if given.get("direction") != mine.get("direction"):
         was, now = (group.get("direction") or repr(opt.direction) for group in (given, mine))
@@ -218,12 +232,12 @@ def _group(opt: Optimizer, owner: str, mine: dict[str, Any], theirs: Mapping[str
             raise ValueError(f"{owner}: 't' {wrong}")
         given["t"] = int(given["t"])
     before = {n: v for n, v in mine.items() if n != "t"}
-    defaults = {n: v for n, v in opt._families.defaults(mine, opt.defaults).items() if n != "t"}
+    defaults = {n: v for n, v in opt.families.defaults(mine, opt.defaults).items() if n != "t"}
     own: dict[str, Any] = {n: mine[n] for n in ("params", "param_names") if n in mine}  # as they are here
     return {**defaults, **before, **given, **own}
 
 
-def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]]) -> dict[Any, Any]:
+def _state(opt: Composed, saved: Mapping[str, Any], groups: list[dict[str, Any]]) -> dict[Any, Any]:
     """The state of a checkpoint, by parameter, as the kernels take it."""
     _mapping(saved["state"], "the state of a checkpoint")
     params = dict(zip((i for g in saved["param_groups"] for i in g["params"]),
@@ -247,17 +261,17 @@ def _state(opt: Optimizer, saved: Mapping[str, Any], groups: list[dict[str, Any]
     return state
 
 
-def _keys_of(opt: Optimizer, group: Mapping[str, Any]) -> list[str]:
+def _keys_of(opt: Composed, group: Mapping[str, Any]) -> list[str]:
     """The numbers and choices that this method has in its groups, and others may not have."""
     names = [
-        n for n in opt._families.defaults(group, opt.defaults) if n == "betas" or n in opt._families.of(group).intervals
+        n for n in opt.families.defaults(group, opt.defaults) if n == "betas" or n in opt.families.of(group).intervals
     ]
     if "t" in group:  # ours; a flattened checkpoint leaves out what only torch's groups have
         return names + [n for n, v in (opt.torch_group or {}).items() if type(v) in (int, float)]
     return names + [n for n in opt.torch_group or {} if n not in HOW]
 
 
-def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str]) -> dict[str, Any]:
+def _entry(opt: Composed, key: Any, p: Tensor, given: dict[str, Any], strange: list[str]) -> dict[str, Any]:
     """One parameter's state as its kernels take it.
 
     Raises:
@@ -281,13 +295,13 @@ def _entry(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: 
     return entry
 
 
-def _refuse_other_state(opt: Optimizer, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
+def _refuse_other_state(opt: Composed, key: Any, p: Tensor, given: dict[str, Any], strange: list[str],
                         memory: Mapping[str, float]) -> None:  # fmt: skip
     charted, specs = coordinates(opt, p), opt.specs(p)
     states = [n for n in specs if n in given]
     needed = [n for n in specs if n not in charted]
     missing = [n for n in needed if n not in given]
-    if elsewhere := [n for n in opt._state_specs if n in given and n not in specs]:
+    if elsewhere := [n for n in opt.state_specs if n in given and n not in specs]:
         raise ValueError(f"parameter {key} was on another side of {opt.direction!r} when the checkpoint was saved: it has "
                          f"{elsewhere}, and {[*specs] or 'no state'} is needed here; choose as it was done then, or leave "
                          "this parameter out of 'state'")  # fmt: skip
@@ -308,7 +322,7 @@ def _own(value: Any, p: Tensor) -> Any:
     return here if here.device.type == "meta" or shard.is_sharded(here) else here.to(shard.local(p).device)
 
 
-def _states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
+def _states(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """Convert the states in ``entry`` where precision, codec or layout differ; what cannot be, and why."""
     x = shard.local(p)
     for name, spec in opt.specs(p).items():
@@ -331,7 +345,7 @@ def _states(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str]
     return None
 
 
-def _kept(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
+def _kept(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """The same for what host parts keep."""
     for name, what in ((n, what) for part in opt.parts() for n, what in part.kept(p).items() if n in entry):
         value = entry[name]

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -26,6 +25,8 @@ from torch import Tensor, nn
 from torch._compile import _disable_dynamo  # torch.compiler.disable, which would load the compiler at import
 
 from steepest.core.products import explained, marked, pull, refuse_dead_ends, smooth
+from steepest.core.records import Counters as Counters
+from steepest.core.records import Evidence as Evidence
 from steepest.core.replay import Buffers, Scope, Streams, resharded, whole_weights, writes
 from steepest.core.rows import Rows
 from steepest.engine import shard
@@ -38,49 +39,6 @@ Hessian = Callable[[Parts], Parts]
 T = TypeVar("T")
 Step = TypeVar("Step", bound=Callable[..., Any])
 Found = TypeVar("Found")
-
-
-@dataclass
-class Counters:
-    """What has been evaluated so far: forward passes, backward passes, Hessian-vector products, steps, skipped steps.
-
-    Gradients of single rows are ``rows`` in number; n of them together cost, and are counted as, one pass over n rows.
-    """
-
-    forwards: int = 0
-    backwards: int = 0
-    hvps: int = 0
-    steps: int = 0
-    skipped: int = 0
-    rows: int = 0
-
-    @property
-    def gradient_equivalents(self) -> int:
-        """Cost with a forward as 1, a backward as 2 and a Hessian-vector product as 4; a plain step costs 3.
-
-        >>> Counters(forwards=2, backwards=1).gradient_equivalents
-        4
-        """
-        return self.forwards + 2 * self.backwards + 4 * self.hvps
-
-    def as_dict(self) -> dict[str, int]:
-        """Plain numbers, for checkpoints."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-
-@dataclass
-class Evidence:
-    """The result of an evaluation at a point.
-
-    Args:
-        loss: the loss, if the closure was called.
-        gradient: regenerates the gradient of the parameter with this index, where gradients are not in ``p.grad``.
-        moved: the point has made all moves of this step itself.
-    """
-
-    loss: Tensor | None = None
-    gradient: Callable[[int, Tensor], Tensor] | None = None
-    moved: bool = False
 
 
 class Evaluator:

@@ -17,14 +17,11 @@ import numbers
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from torch import Tensor
 
 from steepest.core.given import close, plain
-
-if TYPE_CHECKING:
-    from steepest.core.part import Part
 
 Word = TypeVar("Word", bound=str)
 P = TypeVar("P")
@@ -218,7 +215,7 @@ def annotated(cls: type, name: str) -> Any:
         return annotation
 
 
-def collected(cls: type[Part]) -> dict[str, Field]:
+def collected(cls: type[Any]) -> dict[str, Field]:
     """The fields of a class by what the constructor calls them, those of its bases first.
 
     Raises:
@@ -254,7 +251,7 @@ def collected(cls: type[Part]) -> dict[str, Field]:
     return found
 
 
-def sign(cls: type[Part], shared: Callable[..., None]) -> None:
+def sign(cls: type[Any], shared: Callable[..., None]) -> None:
     """Give a class the signature of its fields.
 
     Args:
@@ -269,15 +266,15 @@ def sign(cls: type[Part], shared: Callable[..., None]) -> None:
         named = sorted(fields, key=lambda p: p.kind)
 
         @functools.wraps(shared)
-        def constructor(self: Part, *first: Any, **given: Any) -> None:
+        def constructor(self: Any, *first: Any, **given: Any) -> None:
             shared(self, *first, **given)
 
         # libraries that read configurations look here, and not at the class
         own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
         constructor.__signature__ = inspect.Signature([own, *named])  # type: ignore[attr-defined]
-        cls.__init__ = constructor  # type: ignore[method-assign]
+        cls.__init__ = constructor
     else:
-        cls.__init__ = init  # type: ignore[method-assign]
+        cls.__init__ = init
         _, *own_ones = inspect.signature(init).parameters.values()
         named = [p for p in own_ones if p.kind is not inspect.Parameter.VAR_KEYWORD]
         if len(named) < len(own_ones):

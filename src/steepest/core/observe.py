@@ -10,17 +10,15 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from steepest.core.composed import Composed
 from steepest.core.part import StepSize
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES, Course
 from steepest.engine import shard
-
-if TYPE_CHECKING:
-    from steepest.core.assembly import Assembly
 
 Step = TypeVar("Step", bound=Callable[..., Any])
 
@@ -37,12 +35,12 @@ def observed(step: Step) -> Step:
     @functools.wraps(step)
     def stepping(self: Any, closure: Any = None, **named: Any) -> Any:
         if self.step_size.reads_lr == MULTIPLIES:
-            if self._course is None:
-                self._course = Course(resumed=any(group["t"] for group in self.param_groups))
-            self._course.look(self)
+            if self.course is None:
+                self.course = Course(resumed=any(group["t"] for group in self.param_groups))
+            self.course.look(self)
         before = copied(self) if self.track_norms else None
         loss = step(self, closure, **named)
-        observed = self.__dict__.setdefault("_observed", {})
+        observed = self.last_step
         if loss is not None:
             observed["loss"] = loss
         if before is not None:
@@ -52,7 +50,7 @@ def observed(step: Step) -> Step:
     return stepping  # type: ignore[return-value]
 
 
-def copied(opt: Assembly) -> list[tuple[Tensor, Tensor]]:
+def copied(opt: Composed) -> list[tuple[Tensor, Tensor]]:
     """Every trained parameter with a copy of its local part."""
     params = (p for group in opt.param_groups for p in group["params"])
     return [(p, shard.local(p).clone()) for p in params if p.requires_grad]
@@ -85,9 +83,9 @@ def ends(name: str, values: list[float]) -> dict[str, float]:
     return {f"{name}/min": min(values), f"{name}/max": max(values)} if values else {}
 
 
-def rates(opt: Assembly) -> dict[str, float]:
+def rates(opt: Composed) -> dict[str, float]:
     """What multiplied the direction in the last step: the learning rate times the step size that was found."""
-    groups, observed = opt.param_groups, opt.__dict__.get("_observed", {})
+    groups, observed = opt.param_groups, opt.last_step
     if "move" not in observed:
         return named("lr", [float(g["lr"]) for g in groups]) if opt.step_size.reads_lr == IS_THE_STEP else {}
     shares, scalars = observed["move"]
@@ -99,7 +97,7 @@ def rates(opt: Assembly) -> dict[str, float]:
     return named("lr", [h["eta"] for h in scalars])
 
 
-def measured(opt: Assembly) -> dict[str, float]:
+def measured(opt: Composed) -> dict[str, float]:
     """What the step size keeps in mind, and the sums of its last step."""
     groups, found = opt.param_groups, dict[str, float]()
     for name in opt.step_size.memory:
@@ -107,7 +105,7 @@ def measured(opt: Assembly) -> dict[str, float]:
             found |= ends(name, [float(entry[name]) for entry in opt.state.values() if name in entry])
         else:
             found |= named(name, [float(g[name]) for g in (groups if opt.step_size.per == "group" else groups[:1])])
-    shares = opt.__dict__.get("_observed", {}).get("move", ((), ()))[0]
+    shares = opt.last_step.get("move", ((), ()))[0]
     for name in {name: None for one in shares for name in one.sums}:
         total = sum(one.sums.get(name, 0.0) for one in shares)
         if name in SQUARES:
@@ -117,9 +115,9 @@ def measured(opt: Assembly) -> dict[str, float]:
     return found
 
 
-def metrics(opt: Assembly) -> dict[str, float]:
+def metrics(opt: Composed) -> dict[str, float]:
     """All of it; see ``Optimizer.metrics``."""
-    observed = opt.__dict__.get("_observed", {})
+    observed = opt.last_step
     rest = {"loss": float(observed["loss"])} if "loss" in observed else {}
     low, high = observed.get("rise", (None, None))
     if low is not None and high is not None:
@@ -129,7 +127,7 @@ def metrics(opt: Assembly) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def look_for_motion(opt: Any) -> None:
+def look_for_motion(opt: Composed) -> None:
     """After some steps, warn if 16-bit weights have not moved by steps that a step size has found by itself."""
     if opt.counters.steps not in (1, STILL) or type(opt.step_size) is StepSize:
         return
@@ -137,20 +135,11 @@ def look_for_motion(opt: Any) -> None:
     bits = [int(shard.local(p).detach().contiguous().view(torch.int16).sum()) for p in short]
     wanted = any(p.grad is not None and bool(shard.local(p.grad).any()) for p in short)
     if opt.counters.steps == 1:
-        opt._bits = bits
-    elif wanted and bits == opt.__dict__.pop("_bits", None):
+        opt.weight_bits = bits
+        return
+    before, opt.weight_bits = opt.weight_bits, None
+    if wanted and bits == before:
         longer = " or ".join(f"a larger {n}" for n in ("reps_rel", "d0") if n in opt.defaults)
         warnings.warn(f"{type(opt).__name__} has not moved a 16-bit weight in {STILL} steps: its steps are below "
                       f"the spacing of {short[0].dtype}. Keep the weights in float32 and compute in 16 bits under "
                       f"autocast{', or begin with ' + longer if longer else ''}", stacklevel=5)  # fmt: skip
-
-
-def count_skip(opt: Any, what: str) -> None:
-    """Count a step that was not taken as it was, once a step; the first one gives a warning."""
-    if opt._held == opt.counters.steps:
-        return
-    opt._held = opt.counters.steps
-    opt.counters.skipped += 1
-    if opt.counters.skipped == 1:
-        warnings.warn(f"the loss, a gradient or an update is NaN or infinite: {what} (steps like this are counted "
-                      "in opt.counters.skipped; warned once)", stacklevel=5)  # fmt: skip

@@ -8,9 +8,8 @@ and numbers.  Parameters are worked on in *buckets*: one group, one type, one st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Unpack, overload
 
@@ -22,22 +21,30 @@ from steepest.core.averaged import ready, refuse_in_block
 from steepest.core.buckets import Bucket, Sorter
 from steepest.core.charted import on_whole, through_chart
 from steepest.core.checkpoint import export, fresh, load
+from steepest.core.driver import count_skip
 from steepest.core.evaluate import Closure, Counters, Evidence, in_full
 from steepest.core.fields import check_number, nearest
 from steepest.core.given import listed, pack, plain
-from steepest.core.observe import count_skip, observed
+from steepest.core.observe import observed
 from steepest.core.options import NONFINITE, Codec, Lift, Nonfinite, Torch
-from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, State, StepSize
+from steepest.core.part import Channel, Chart, Direction, Geometry, LineSearch, Oracle, Point, StepSize
 from steepest.core.rule import Maps
 from steepest.core.shares import Share, Shares
 from steepest.core.sides import Side
 from steepest.core.step import Run, no_trial
-from steepest.core.stored import shape_of
 from steepest.engine import codec as codecs
 from steepest.engine import shard
 from steepest.engine.layout import like_storage
 from steepest.engine.lift import KIND, LIFTS, Kernel, Spec, any_nonfinite, make
 from steepest.engine.trace import BELOW, STOPPED
+
+#: attributes that pickles of version 0.1 have under other names
+RENAMED = {
+    "_asks": "closure_parts", "_bits": "weight_bits", "_charted": "charted",
+    "_closure_calls_backward": "closure_calls_backward", "_course": "course", "_evaluating": "evaluating",
+    "_expected": "expected_weights", "_families": "families", "_held": "skipped_at", "_numbers": "numbers",
+    "_sides": "sides", "_zeroed": "zeroed",
+}  # fmt: skip
 
 
 class Optimizer(Assembly):
@@ -104,7 +111,6 @@ class Optimizer(Assembly):
             raise TypeError(f"maximize must be True or False, got {maximize!r}")
         self.codec, self.lift, self.nonfinite = codec, lift, nonfinite
         self.counters = Counters()
-        self._held = -1
         self._check_assembly()
         lr = plain(self.step_size.lr if lr is None and type(self) is Optimizer else lr)
         check_number(type(self).__name__, "lr", lr, "[0, inf)")
@@ -113,7 +119,7 @@ class Optimizer(Assembly):
         defaults: dict[str, Any] = {"lr": lr, **pack(values), "maximize": maximize, "t": 0, **memory}
         self._plain = [name for name in defaults if name not in ("betas", "maximize")]
         defaults |= {n: start for part in self.oracle.walk() for n, start in getattr(part, "memory", {}).items()}
-        self._clear()
+        self.clear_cache()
         super().__init__(listed(params), defaults)
         self.state = fresh(self)
 
@@ -146,11 +152,11 @@ class Optimizer(Assembly):
             raise TypeError("the closure must be a function that computes and returns the loss, got "
                             f"{type(closure).__name__}: call step(lambda: loss_of(model)), or loss.backward() and then "
                             "step()")  # fmt: skip
-        if closure is None and self._closure_parts:
+        if closure is None and self.closure_parts:
             if all(float(group["lr"]) == 0 for group in self.param_groups):
                 self._make_state()  # how torch.distributed.checkpoint makes state to load into
                 return None
-            raise RuntimeError(f"{self._closure_parts[0]!r} evaluates the loss itself: call step(closure) with a function that "
+            raise RuntimeError(f"{self.closure_parts[0]!r} evaluates the loss itself: call step(closure) with a function that "
                                "computes and returns the loss")  # fmt: skip
         if (
             scaler is not None
@@ -161,11 +167,11 @@ class Optimizer(Assembly):
         run = Run(self, closure, scaler)
         evidence = self.point.ask(run)
         if run.left_out:
-            self.counters.skipped += self._held != self.counters.steps  # a warning may have counted it
+            self.counters.skipped += self.skipped_at != self.counters.steps  # a warning may have counted it
             if run.restarts:
                 self.restart()
                 self.oracle.keep(run)
-        elif evidence.moved or self._move(run, evidence):
+        elif evidence.moved or self.make_move(run, evidence):
             self.point.keep(run)
             self.oracle.keep(run)
         self._counted()
@@ -175,23 +181,23 @@ class Optimizer(Assembly):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self._sorter.init_state(p)
+                    self.sorter.init_state(p)
 
-    def _move(self, run: Run, evidence: Evidence) -> bool:
+    def make_move(self, run: Run, evidence: Evidence) -> bool:
         """Direction, step size, geometry and new state for evidence evaluated here; False if the step was left out."""
-        if not self._finite(evidence):
+        if not self.acceptable(evidence):
             return False
         for group in self.param_groups:
             group["t"] += 1
         step_size, first = self.step_size, self.param_groups[0]
-        h = {id(g): self._h(g, g["t"]) for g in self.param_groups}
+        h = {id(g): self.scalars(g, g["t"]) for g in self.param_groups}
         loss = float("nan")
         if step_size.uses_loss:
-            sign = self._loss_sign()
+            sign = self.loss_sign()
             loss = sign * shard.mean_over_ranks(float(evidence.loss if evidence.loss is not None else "nan"))
         searches = isinstance(step_size, LineSearch)
         # regenerated gradients are made one at a time, unless making them twice would change something
-        once = evidence.gradient is None or self._charted or self._sends or searches
+        once = evidence.gradient is None or self.charted or self._sends or searches
         try:
             kept = list(self._buckets(evidence, h)) if once else None
         except BaseException:
@@ -217,13 +223,17 @@ class Optimizer(Assembly):
                 self._set_eta(h, bucket, one.eta, one.memory)
                 self._kernel_run("commit", bucket, h, one.after)
                 Sorter.scatter(bucket)
-                self._sorter.count(bucket, self._values(bucket, h))
+                self.sorter.count(bucket, self._values(bucket, h))
         stopped = sum(one.after.get(STOPPED, 0.0) for one in share)
         if stopped:
             count_skip(self, f"{stopped:.0f} elements were left as they are")
         share.digest(self.nonfinite == "propagate", self.param_groups)
         run.observed["move"] = [*share], [h[id(group)] for group in self.param_groups]
         return True
+
+    def _uncount(self) -> None:
+        for group in self.param_groups:
+            group["t"] -= 1
 
     def _set_eta(self, h: dict[int, dict[str, float]], bucket: Bucket, eta: float, memory: dict[str, float]) -> None:
         values = h[id(bucket.group)]
@@ -244,7 +254,7 @@ class Optimizer(Assembly):
 
         def trial(eta: float) -> float:
             go("trial", eta)
-            return self._loss_sign() * run.loss()
+            return self.loss_sign() * run.loss()
 
         run.trial = trial
         try:
@@ -257,18 +267,18 @@ class Optimizer(Assembly):
             run.trial = no_trial  # the other one knows the run: no cycle keeps the weights alive
         go("commit", eta)
         for bucket in buckets:
-            self._sorter.count(bucket, self._values(bucket, h))
+            self.sorter.count(bucket, self._values(bucket, h))
 
     # ---- evidence into buckets -----------------------------------------------------------------------------------
 
-    def _finite(self, evidence: Evidence) -> bool:
+    def acceptable(self, evidence: Evidence) -> bool:
         """Whether the step may go on; otherwise skip it or raise, as configured."""
         bad = evidence.loss is not None and not math.isfinite(evidence.loss)
         guarded = self.nonfinite == "guard"
         if self.nonfinite == "propagate" or (guarded and not self.step_size.uses_loss):
             return True
         if evidence.gradient is None and not guarded:
-            for bucket in self._sorter.sort(evidence):
+            for bucket in self.sorter.sort(evidence):
                 bad = bad or any_nonfinite(bucket.gs, bucket.table)
         if not guarded or evidence.loss is not None:  # replicas must agree
             bad = shard.mean_over_ranks(float(bad)) > 0
@@ -282,8 +292,8 @@ class Optimizer(Assembly):
 
     def _buckets(self, evidence: Evidence, h: dict[int, dict[str, float]]) -> Iterator[Bucket]:
         """Buckets with their direction made where it works in other coordinates."""
-        for bucket in self._sorter.sort(evidence):
-            if (self._sends or self._charted) and self.nonfinite == "guard":
+        for bucket in self.sorter.sort(evidence):
+            if (self._sends or self.charted) and self.nonfinite == "guard":
                 bad = torch.tensor([[float(not torch.isfinite(g).all())] for g in bucket.gs])
                 if bucket.fixed.reduce is not None:  # a whole tensor's coordinates are at stake, wherever its parts are
                     bucket.fixed.reduce(bad)
@@ -295,15 +305,15 @@ class Optimizer(Assembly):
                         continue
                     gs = [p.grad if evidence.gradient is None else g for p, g, ok in
                           zip(bucket.params, bucket.gs, fine, strict=True) if ok]  # fmt: skip
-                    bucket = self._sorter.bucket(bucket.group, self._sorter.fixed(kept), gs)
+                    bucket = self.sorter.bucket(bucket.group, self.sorter.fixed(kept), gs)
             if self._sends:
                 h_now = SimpleNamespace(**h[id(bucket.group)])
                 sent = [self.channel.send(g, e, h_now) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
-            if self._charted and self.chart.applies(bucket.params[0]):
+            if self.charted and self.chart.applies(bucket.params[0]):
                 clock, own = self.chart.clock(bucket.t), bucket.fixed.entries[0]
                 own = own if clock == bucket.t else {}
-                through_chart(self, bucket, self._h(bucket.group, clock, own, bucket.fixed.side))
+                through_chart(self, bucket, self.scalars(bucket.group, clock, own, bucket.fixed.side))
             yield bucket
 
     # ---- kernels -------------------------------------------------------------------------------------------------
@@ -313,7 +323,7 @@ class Optimizer(Assembly):
         group, table, values = bucket.group, bucket.table, self._values(bucket, h)
         live = {"x": bucket.xs if xs is None else xs, "g": bucket.gs, "y": bucket.xs}
         live |= bucket.drawn() if bucket.ds is None else {"d": bucket.ds}
-        kernel = self._kernel(mode, live, group["maximize"], values, bucket.fixed.side)
+        kernel = self.kernel(mode, live, group["maximize"], values, bucket.fixed.side)
         if bucket.fixed.sharded and kernel.whole:
             found = on_whole(self, mode, bucket, live, values)
         else:
@@ -325,14 +335,17 @@ class Optimizer(Assembly):
         values, side = h[id(bucket.group)], bucket.fixed.side
         if bucket.t == bucket.group["t"] and side is self._common and not side.numbers:
             return values
-        own = self._h(bucket.group, bucket.t, bucket.fixed.entries[0], side)  # of its own side, or it missed some steps
+        own = self.scalars(
+            bucket.group, bucket.t, bucket.fixed.entries[0], side
+        )  # of its own side, or it missed some steps
         return own | {n: values[n] for n in (*self.step_size.memory, "eta", "w")}
 
-    def _kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], side: Side,
-                decoded: bool = False) -> Kernel:  # fmt: skip
+    def kernel(self, mode: str, live: dict[str, list[Tensor]], maximize: bool, h: dict[str, float], side: Side,
+               decoded: bool = False) -> Kernel:  # fmt: skip
+        """What runs a rule (``measure``, ``trial``, ``commit``, ``direct``) for tensors like these; made once."""
         x, given = live["x"][0], "d" in live and mode != "direct"
         key = (mode, given, x.dtype, live["g"][0].dtype, x.device.type, maximize, side.place, decoded)
-        kernel = self._kernels.get(key)
+        kernel = self.kernels.get(key)
         if kernel is None:
             guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
             maps = Maps(side.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
@@ -349,24 +362,8 @@ class Optimizer(Assembly):
                 frozenset(n for n in names if states[n].shape is not None),
                 all(part.batched for part in whole),
             )
-            kernel = self._kernels[key] = make(spec, self.lift, x.device)
+            kernel = self.kernels[key] = make(spec, self.lift, x.device)
         return kernel
-
-    def side(self, p: Tensor) -> Side:
-        """What is done with the parameter p."""
-        return self._sides[0] if len(self._sides) == 1 else self._sorter.side(p)
-
-    def specs(self, p: Tensor) -> Mapping[str, State]:
-        """The states of the parameter p, as in ``state[p]``; one whose shape is None for p's is not there."""
-        return {n: spec for n, spec in self.side(p).specs.items() if shape_of(self, p, n) is not None}
-
-    def _clear(self) -> None:
-        self._kernels: dict[tuple[Any, ...], Kernel] = {}
-        self.__dict__.pop("_sorter", None)
-
-    @cached_property
-    def _sorter(self) -> Sorter:
-        return Sorter(self)
 
     # ---- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -387,12 +384,12 @@ class Optimizer(Assembly):
 
     def __getstate__(self) -> dict[str, Any]:
         """For pickle and deepcopy: everything but kernels, tables, hooks and what others put over methods."""
-        left = ("_kernels", "_sorter", "_observed", "_warned_capturable_if_run_uncaptured", "_swapped", "_watching",
-                "_state_specs")  # fmt: skip
+        left = ("kernels", "sorter", "last_step", "_warned_capturable_if_run_uncaptured", "in_block", "resharding",
+                "state_specs")  # fmt: skip
         return {k: v for k, v in self.__dict__.items()
                 if k not in left and "hook" not in k and not callable(getattr(type(self), k, None))}  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Undo ``__getstate__``."""
-        super().__setstate__(state)
-        self._clear()
+        super().__setstate__({RENAMED.get(name, name): value for name, value in state.items()})
+        self.clear_cache()

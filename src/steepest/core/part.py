@@ -19,7 +19,7 @@ import copy
 from collections.abc import Container, Iterator, Mapping
 from inspect import Signature
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, dataclass_transform, get_args
+from typing import Any, ClassVar, Literal, Self, dataclass_transform, get_args
 
 from torch import Tensor
 
@@ -30,13 +30,11 @@ from steepest.core.fields import described as described
 from steepest.core.fields import inside as inside
 from steepest.core.fields import nearest as nearest
 from steepest.core.rate import IS_THE_STEP, MULTIPLIES
+from steepest.core.records import Evidence
+from steepest.core.step import Run
 from steepest.engine.state import Kept as Kept
 from steepest.engine.state import State as State
 from steepest.engine.state import scalar as scalar
-
-if TYPE_CHECKING:
-    from steepest.core.evaluate import Evidence
-    from steepest.core.step import Run
 
 Scalars = SimpleNamespace
 NewState = dict[str, Tensor]

@@ -8,10 +8,8 @@ ends there.  A schedule of torch's keeps what it multiplies in the group (``init
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from steepest.core.assembly import Assembly
+from steepest.core.driver import Owner
 
 #: what ``lr`` is to a step size: a factor of the step that it finds, or the step itself
 MULTIPLIES, IS_THE_STEP = "multiplies", "is the step"
@@ -36,7 +34,7 @@ class Course:
     def __init__(self, resumed: bool) -> None:
         self.near, self.last, self.steps, self.warned = resumed, 0.0, 0, False
 
-    def look(self, opt: Assembly) -> None:
+    def look(self, opt: Owner) -> None:
         """At the rates of the step that begins."""
         usual, groups = opt.step_size.lr, opt.param_groups
         lr = max(float(group["lr"]) for group in groups)
@@ -55,7 +53,7 @@ class Course:
                 self.warn(opt, lr)
         self.last = lr
 
-    def warn(self, opt: Assembly, lr: float) -> None:
+    def warn(self, opt: Owner, lr: float) -> None:
         """Warn by name, with what to do."""
         self.warned = True
         method = opt.step_size if type(opt).__name__ == "Optimizer" else opt

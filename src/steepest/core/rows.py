@@ -13,16 +13,15 @@ import contextlib
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from steepest.core.driver import Owner
 from steepest.engine import shard
 
-if TYPE_CHECKING:
-    from steepest.core.step import Run
-
+Found = TypeVar("Found")
 #: adds up what a chunk of rows gives: (losses, gradients by parameter with the rows in front) -> a tensor per parameter
 Fold = Callable[[Tensor, list[Tensor]], list[Tensor]]
 
@@ -81,6 +80,20 @@ class Rows:
         return Rows(around(self._losses), self.index)
 
 
+class Passes(Protocol):
+    """Passes over a closure's rows; :class:`steepest.core.evaluate.Evaluator`."""
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """Those that the closure reaches."""
+
+    def gradient(self, of: Callable[[], Any] | None = None) -> Tensor:
+        """The loss of a function, its gradient left in ``p.grad``."""
+
+    def one_pass(self, compute: Callable[[], Found], rows: int) -> Found:
+        """What ``compute`` finds in one pass over so many rows."""
+
+
 class PerRow:
     """What the rows of one step's closure give, for oracles; it is ``run.rows``.
 
@@ -92,20 +105,20 @@ class PerRow:
     #: why an optimizer's rows are evaluated one by one
     _reasons: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
-    def __init__(self, run: Run, rows: Any) -> None:
+    def __init__(self, opt: Owner, passes: Passes, params: list[Tensor], rows: Any) -> None:
         if not isinstance(rows, Rows):
-            raise TypeError(f"{run.opt.oracle!r} needs each row's loss: call step(steepest.Rows(losses, index)), where "
+            raise TypeError(f"{opt.oracle!r} needs each row's loss: call step(steepest.Rows(losses, index)), where "
                             "losses(i) are those of the rows i")  # fmt: skip
         if shard.processes() > 1:
             raise RuntimeError("gradients of single rows are for one process: leave out DDP and FSDP")
-        self._run, self._rows, self._modules = run, rows, run.evaluator.modules
+        self._opt, self._passes, self._rows, self._modules = opt, passes, rows, passes.modules
         mixing = {
             type(m).__name__ for m in self._modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training
         }
         if mixing:
             raise RuntimeError(f"a row has no gradient of its own under {', '.join(sorted(mixing))} in training mode, whose "
                                "statistics mix the rows: call eval() on it, or use GroupNorm")  # fmt: skip
-        self.params = [p for p in run.params if p.requires_grad]
+        self.params = [p for p in params if p.requires_grad]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -121,7 +134,7 @@ class PerRow:
             each = self._rows.losses(self._rows.index)
             return (weigh(each.detach()) * each).sum()
 
-        return self._run.evaluator.gradient(loss)
+        return self._passes.gradient(loss)
 
     def summed(self, fold: Fold, chunk: int) -> tuple[Tensor, list[Tensor]]:
         """All losses, shape ``(n,)``, and the sums over chunks of what ``fold`` makes of their rows' gradients.
@@ -132,7 +145,7 @@ class PerRow:
             fold: must change nothing outside of itself: where ``vmap`` fails in mid-pass it sees the first rows again.
             chunk: rows whose gradients are in memory at once.
         """
-        reasons, opt = self._reasons, self._run.opt
+        reasons, opt = self._reasons, self._opt
         if opt not in reasons:
             try:
                 return self._pass(self._at_once, fold, chunk)
@@ -158,7 +171,7 @@ class PerRow:
                     total += more
             return torch.cat(losses) if losses else torch.zeros(0), sums
 
-        return self._run.evaluator.one_pass(go, rows=len(self))
+        return self._passes.one_pass(go, rows=len(self))
 
     def _at_once(self, index: Tensor) -> tuple[Tensor, list[Tensor]]:
         values = [p.detach() for p in self.params]

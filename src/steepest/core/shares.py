@@ -10,12 +10,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from steepest.core.buckets import Bucket
 from steepest.core.part import StepSize
-
-if TYPE_CHECKING:
-    from steepest.core.buckets import Bucket
 
 
 @dataclass

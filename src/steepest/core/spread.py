@@ -11,23 +11,21 @@ given the bytes of the whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from steepest.core.composed import Composed
 from steepest.core.stored import room, unlike
 from steepest.engine import codec, shard
 from steepest.engine.layout import flat
-
-if TYPE_CHECKING:
-    from steepest.core.optimizer import Optimizer
 
 #: in the place of a scale, which is never negative
 DECODED = -1.0
 
 
-def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, Any]:
+def to_saved(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The state of p for a checkpoint; what belongs to elements of a sharded p is spread as p is."""
     saved = dict(entry)
     if not shard.is_sharded(p):
@@ -43,7 +41,7 @@ def to_saved(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> dict[str, A
     return saved
 
 
-def from_saved(opt: Optimizer, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
+def from_saved(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | None:
     """Make decoded numbers of bytes that are in other parts than p's, and local parts of what is spread; what cannot be."""
     for name, spec in opt.specs(p).items():
         scale = name + codec.SCALE

@@ -9,21 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
+from steepest.core.driver import Driver, count_skip
 from steepest.core.evaluate import SPARSE as SPARSE
 from steepest.core.evaluate import Closure, Evaluator, Evidence, Hessian, Parts, T
-from steepest.core.observe import count_skip
 from steepest.core.replay import Scope
 from steepest.core.rows import PerRow
 from steepest.engine import shard
-
-if TYPE_CHECKING:
-    from steepest.core.optimizer import Optimizer
 
 
 class Run:
@@ -35,7 +32,7 @@ class Run:
         scaler: a ``GradScaler`` whose scale the losses of this step take, if any.
     """
 
-    def __init__(self, opt: Optimizer, closure: Closure | None, scaler: Any) -> None:
+    def __init__(self, opt: Driver, closure: Closure | None, scaler: Any) -> None:
         self.opt, self.closure, self.scaler = opt, closure, scaler
         self.trial: Callable[[float], float] = no_trial
         self.evidence = Evidence()  # what this step's move is made of
@@ -43,7 +40,7 @@ class Run:
         self.restarts = False  # the state from before is worthless: restart after this step
         self.draws = 0  # random directions drawn in this step
         self.noted: Any = None  # what a point stores once the step is done
-        self.observed: dict[str, Any] = opt.__dict__.setdefault("_observed", {})  # what opt.metrics() finds
+        self.observed: dict[str, Any] = opt.last_step  # what opt.metrics() finds
         self.once: set[Any] = set()  # parts that have done what they do once a step
         self.pending: Any = None  # what an oracle stores once the step is done
 
@@ -55,9 +52,9 @@ class Run:
     @cached_property
     def evaluator(self) -> Evaluator:
         """Evaluates the closure, and counts."""
-        scope = Scope.of(self.opt) if self.opt._closure_parts else None
+        scope = Scope.of(self.opt) if self.opt.closure_parts else None
         evaluator = Evaluator(self.params, self.closure, self.opt.counters, self.scaler, scope)
-        evaluator.hint = self.opt._closure_calls_backward
+        evaluator.hint = self.opt.closure_calls_backward
         if self.scaler is not None:
             evaluator.unscale = self._unscale
         return evaluator
@@ -69,7 +66,7 @@ class Run:
 
     def h(self, name: str, group: dict[str, Any] | None = None) -> float:
         """A live hyper-parameter (of the first group, unless another is given)."""
-        return self.opt._read(group or self.opt.param_groups[0], name)
+        return self.opt.hyper(group or self.opt.param_groups[0], name)
 
     def evaluate(self) -> Evidence:
         """Loss and gradient here, by the optimizer's oracle."""
@@ -81,22 +78,22 @@ class Run:
             self.opt.counters.forwards += 1
             self.opt.counters.backwards += 1
             return Evidence()
-        self.opt._zeroed = False
+        self.opt.zeroed = False
         loss = self.evaluator.gradient()
-        self.evaluator.added &= not self.opt._zeroed
-        self.opt._closure_calls_backward = self.evaluator.calls_backward
+        self.evaluator.added &= not self.opt.zeroed
+        self.opt.closure_calls_backward = self.evaluator.calls_backward
         return Evidence(loss)
 
     def loss(self) -> float:
         """The loss here, by one forward; the mean over all processes."""
         value = self.evaluator.loss()
-        self.opt._closure_calls_backward = self.evaluator.calls_backward
+        self.opt.closure_calls_backward = self.evaluator.calls_backward
         return shard.mean_over_ranks(value)
 
     @property
     def rows(self) -> PerRow:
         """Loss and gradient of each row, where the closure knows its rows; for parts that need ``"rows"``."""
-        return PerRow(self, self.closure)
+        return PerRow(self.opt, self.evaluator, self.params, self.closure)
 
     @property
     def added(self) -> bool:
@@ -110,7 +107,7 @@ class Run:
         is no gradient.
         """
         loss, result = self.evaluator.twice(use)
-        self.opt._closure_calls_backward = self.evaluator.calls_backward
+        self.opt.closure_calls_backward = self.evaluator.calls_backward
         return Evidence(loss), result
 
     def prepared(self, name: str, indices: Iterable[int]) -> dict[int, tuple[Tensor, bool]]:
@@ -119,9 +116,9 @@ class Run:
         chosen = {i: owned[i] for i in indices}
         new = [p for p, _ in chosen.values() if name not in self.opt.state.get(p, {})]
         if new:  # the first step, or state was offloaded: the driver must prepare again
-            self.opt._clear()
+            self.opt.clear_cache()
         for p in new:
-            self.opt._sorter.init_state(p)
+            self.opt.sorter.init_state(p)
         return {i: (shard.local(self.opt.state[p][name]), bool(group["maximize"])) for i, (p, group) in chosen.items()}
 
     def _unscale(self, counts: bool) -> None:
@@ -181,11 +178,11 @@ class Run:
 
     def move(self, evidence: Evidence) -> bool:
         """One whole move with this evidence: direction, step size, geometry, new state; False if it was left out."""
-        return not self.left_out and self.opt._move(self, evidence)
+        return not self.left_out and self.opt.make_move(self, evidence)
 
     def acceptable(self, evidence: Evidence) -> bool:
         """Whether a step may go on with this evidence, or should be left out as a whole."""
-        return not self.left_out and self.opt._finite(evidence)
+        return not self.left_out and self.opt.acceptable(evidence)
 
     def spoiled(self, what: str) -> None:
         """Something besides the gradient is not finite: raise, leave out the whole step, or only count it, as configured.
@@ -216,7 +213,7 @@ class Run:
                     opt.state.pop(p, None)
             for group, numbers in zip(opt.param_groups, shared, strict=True):
                 group.update(numbers)
-            opt._clear()
+            opt.clear_cache()
 
         return undo
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from steepest.core.composed import Composed
 from steepest.core.fields import as_float
 from steepest.engine import codec, layout, shard
-
-if TYPE_CHECKING:
-    from steepest.core.optimizer import Optimizer
+from steepest.engine.lift import KIND
 
 
 def compute(p: Tensor) -> torch.dtype:
@@ -56,7 +55,7 @@ def unlike(value: Any, shape: tuple[int, ...], integers: bool = False) -> str | 
     return None if tuple(value.shape) == shape else f"has the shape {tuple(value.shape)}, not {shape}"
 
 
-def fault(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> str | None:
+def fault(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with ``entry``, the state of the parameter p, in one sentence; None if a kernel may use it.
 
     What no part knows is not looked at, nor a state that is yet to be made: all of it before the parameter's first step,
@@ -69,7 +68,7 @@ def fault(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> str | None:
     return f"state {found[0]!r} of parameter {index} {found[1]}"
 
 
-def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, str] | None:
+def fault_of(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """The name of a state of p that is not as a kernel needs it, and why; None if there is none."""
     x, begun = shard.local(p), "step" in entry
     charted = coordinates(opt, p)
@@ -111,17 +110,17 @@ def fault_of(opt: Optimizer, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, 
     return None
 
 
-def coordinates(opt: Optimizer, p: Tensor) -> list[str]:
+def coordinates(opt: Composed, p: Tensor) -> list[str]:
     """The states of p that live in a chart's coordinates."""
-    return opt.side(p).inside if opt._charted and opt.chart.applies(p) else []
+    return opt.side(p).inside if opt.charted and opt.chart.applies(p) else []
 
 
-def shape_of(opt: Optimizer, p: Tensor, name: str) -> tuple[int, ...] | None:
+def shape_of(opt: Composed, p: Tensor, name: str) -> tuple[int, ...] | None:
     """The whole shape of a state of p; None where p has no such state."""
     return opt.side(p).specs[name].of(tuple(opt.chart.shape(p) if name in coordinates(opt, p) else p.shape))
 
 
-def room(opt: Optimizer, p: Tensor, name: str) -> Tensor | None:
+def room(opt: Composed, p: Tensor, name: str) -> Tensor | None:
     """A tensor without values, laid out as a state of p that does not follow p's elements; None where it does.
 
     Such a state is in a chart's coordinates or has a shape of its own.  It belongs to the whole of a p that is spread over
@@ -130,6 +129,17 @@ def room(opt: Optimizer, p: Tensor, name: str) -> Tensor | None:
     if opt.side(p).specs[name].shape is None and name not in coordinates(opt, p):
         return None
     return torch.empty(shape_of(opt, p, name) or (), device="meta")
+
+
+def trainable(p: Tensor) -> None:
+    """Say so where a parameter is of a type that cannot be moved; one that is frozen may have any.
+
+    Raises:
+        TypeError: complex numbers, integers, or floating-point numbers of 8 bits.
+    """
+    if shard.local(p).dtype not in KIND:
+        remedy = "optimize it through torch.view_as_real" if p.is_complex() else "freeze it: requires_grad_(False)"
+        raise TypeError(f"parameters must be float32, float64, bfloat16 or float16, got {p.dtype}; {remedy}")
 
 
 def _tensor(value: Any, dtype: torch.dtype, like: Tensor, device: torch.device, spread: Tensor | None) -> str | None:
@@ -173,4 +183,4 @@ def _shown(value: Any) -> str:
     )
 
 
-__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "room", "shape_of", "unlike"]
+__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "room", "shape_of", "trainable", "unlike"]

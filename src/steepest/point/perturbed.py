@@ -86,12 +86,12 @@ def recall(run: Run, p: Tensor, name: str) -> Tensor:
     """What is kept for p under this name, as numbers shaped like p's local part; the initial value before p's first step."""
     x, entry = wide(shard.local(p)), run.opt.state.get(p, {})
     if name not in entry:
-        return x.clone() if run.opt._state_specs[name].start == "x" else torch.zeros_like(x)
+        return x.clone() if run.opt.state_specs[name].start == "x" else torch.zeros_like(x)
     stored = tuple(shard.local(entry[k]) for k in (name, name + codec.SCALE) if k in entry)
     if len(stored) == 1:
         return stored[0].to(x)
     numbers = torch.empty_like(stored[0], dtype=x.dtype)
-    kind = codec.kind(run.opt._state_specs[name], run.opt.codec, x.dtype)
+    kind = codec.kind(run.opt.state_specs[name], run.opt.codec, x.dtype)
     flat(numbers).copy_(codec.decode(kind, (flat(stored[0]), stored[1]), x.dtype))
     return numbers.to(x)
 
@@ -99,11 +99,11 @@ def recall(run: Run, p: Tensor, name: str) -> Tensor:
 def remember(run: Run, p: Tensor, name: str, value: Tensor) -> None:
     """Keep numbers for p under this name, rounded as the codec says; after p's move, when its state is there."""
     entry, place = run.opt.state[p], list(run.opt.specs(p)).index(name)
-    kind = codec.kind(run.opt._state_specs[name], run.opt.codec, wide(shard.local(p)).dtype)
+    kind = codec.kind(run.opt.state_specs[name], run.opt.codec, wide(shard.local(p)).dtype)
     stored = tuple(shard.local(entry[k]) for k in (name, name + codec.SCALE) if k in entry)
     room = (flat(stored[0]), *stored[1:])
     seed = entry["step"] * 1024 + place  # as the kernels count, so that no two states share their random bits
-    codec.encode(kind, flat(like_storage(value, stored[0])), room, shard.offset(p), run.opt._sorter.salt(p), seed)
+    codec.encode(kind, flat(like_storage(value, stored[0])), room, shard.offset(p), run.opt.sorter.salt(p), seed)
 
 
 class Perturbed(Point):

@@ -89,7 +89,7 @@ class ScheduleFree(Average):
                 if "average" in state and state.get("averaged", 0) < state["step"]:  # it was moved in this step
                     state["averaged"] = t = state["step"]
                     if t not in etas:
-                        h = run.opt._h(group, t)
+                        h = run.opt.scalars(group, t)
                         etas[t] = h["lr"] / h.get("c2", 1.0)
                     by_share[self.share(t, etas[t], state)].append(p)
             for c, params in by_share.items():

@@ -84,7 +84,7 @@ class SMB(Point):
 
     def decreases(self, run: Run, here: Evidence, g: Parts) -> bool:
         """Whether the plain step decreases the loss enough, or cannot be judged; if not, the weights are left at its end."""
-        sign, steps = run.opt._loss_sign(), self.plain(run, g)
+        sign, steps = run.opt.loss_sign(), self.plain(run, g)
         fall = -run.dot(g, steps)
         if run.left_out or here.loss is None or fall <= 0:
             return True
@@ -104,7 +104,7 @@ class SMB(Point):
     def model_step(run: Run, here: Evidence, b: Parts, g: Parts, there: Parts) -> Evidence:
         """What makes the driver take the model's steps for b; the model is made of the gradients g here and there."""
         y = combine(([1.0] * len(g), there), ([-1.0] * len(g), g))
-        sign, kappa = run.opt._loss_sign(), run.h("kappa")
+        sign, kappa = run.opt.loss_sign(), run.h("kappa")
         for (p, group), bk, gk, yk, sums in zip(with_groups(run), b, g, y, products(run, b, g, y), strict=True):
             lr = float(group["lr"])
             if p.grad is not None and bk is not None and gk is not None and yk is not None and lr > 0:
@@ -165,5 +165,5 @@ class SMBi(SMB):
         """Store the deferred gradient, or clear the one that was used, now that the step is done."""
         for p, value in zip(run.params, run.noted or [None] * len(run.params), strict=True):
             if value is not None:
-                run.opt._sorter.init_state(p)
+                run.opt.sorter.init_state(p)
                 remember(run, p, "waiting", value)

@@ -51,7 +51,7 @@ class SGD(Optimizer):
 
     def _begins(self) -> bool:
         """Whether a schedule has given a momentum to what was made without."""
-        return "m" not in self._sides[0].specs and self._remembers(self.param_groups)
+        return "m" not in self.sides[0].specs and self._remembers(self.param_groups)
 
     @staticmethod
     def _remembers(groups: Iterable[Any]) -> bool:
@@ -63,19 +63,19 @@ class SGD(Optimizer):
         self.direction = Coupled(Momentum(dampening=self.defaults["dampening"]), weight_decay=weight_decay)
         self._check_assembly()
         self._plain += ["momentum", "dampening"]
-        self._clear()
+        self.clear_cache()
         for p, entry in self.state.items():
             if "step" in entry and "m" not in entry:
                 step = entry.pop("step")
-                self._sorter.init_state(p)
+                self.sorter.init_state(p)
                 entry["step"] = step
-        self._clear()
+        self.clear_cache()
 
-    def _move(self, run: Run, evidence: Evidence) -> bool:
+    def make_move(self, run: Run, evidence: Evidence) -> bool:
         """As ever, with momentum from where there is one."""
         if self._begins():
             self._begin()
-        return super()._move(run, evidence)
+        return super().make_move(run, evidence)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue, with momentum where a schedule has given one already.
@@ -84,7 +84,7 @@ class SGD(Optimizer):
             ValueError: the checkpoint has a momentum, and this optimizer was made without.
         """
         groups = state_dict.get("param_groups", ()) if isinstance(state_dict, dict) else ()
-        if "m" not in self._sides[0].specs and self._remembers(groups):
+        if "m" not in self.sides[0].specs and self._remembers(groups):
             if not self._begins():
                 raise ValueError("SGD was made with momentum=0, the checkpoint has a momentum: give it to the constructor, or "
                                  "make the schedule that does before loading")  # fmt: skip
