@@ -185,8 +185,8 @@ def test_when_it_measures() -> None:
 
 def test_processes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one saw 3 and 27."""
-    monkeypatch.setattr(edge, "_together", lambda: True)
-    monkeypatch.setattr(edge, "_summed", lambda t: t + torch.tensor([3.0, 27.0], dtype=torch.float64))
+    monkeypatch.setattr(edge, "together", lambda: True)
+    monkeypatch.setattr(edge, "summed", lambda t: t + torch.tensor([3.0, 27.0], dtype=torch.float64))
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     rule = EdgeRule(HEAVY["ours"]([nn.Parameter(torch.ones(2))]), lambda: (1.0, 9.0))
     rule.step()

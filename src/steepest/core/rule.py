@@ -34,7 +34,7 @@ def fitting(
     """
     for name, value in {"d": d, **new}.items():
         like = g if name == "d" else getattr(t, name, None)
-        want, found = ((v._vector,) if isinstance(v, StandIn) else getattr(v, "shape", None) for v in (like, value))
+        want, found = ((v.is_vector,) if isinstance(v, StandIn) else getattr(v, "shape", None) for v in (like, value))
         if want != found or found is None:
             owner = next((p for p in part.walk() if name in p.state), part)
             spec, written = owner.state.get(name), isinstance(g, StandIn)

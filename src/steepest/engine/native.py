@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from steepest.engine.build import build
+from steepest.engine.table import CHUNK as CHUNK
+from steepest.engine.table import Plan
 from steepest.engine.trace import TRUTH, Op, Program
 
 C_TYPE = {"f32": "float", "f64": "double", "bf16": "uint16_t", "f16": "_Float16", "q8s": "uint8_t", "q8u": "uint8_t"}
-CHUNK = 4096  # elements; also in the printed code
 
 _VECTOR = {
     "add": "{0}+{1}", "sub": "{0}-{1}", "mul": "{0}*{1}", "div": "{0}/{1}", "neg": "-{0}", "abs": "FABS({0})",
@@ -308,27 +309,6 @@ class Native:
                 reduce(part)
                 sums[:, own] = part
         return after if self.widths[-1] else None
-
-
-class Plan:
-    """The fixed part of a table: lengths, chunks, salts and first indices of a list of tensors."""
-
-    def __init__(self, numels: list[int], sizes: list[int], salts: list[int], offsets: list[int]) -> None:
-        self.start = array.array("q", [0])
-        for n in numels:
-            self.start.append(self.start[-1] - (-n // CHUNK))
-        self.numel = array.array("q", numels)
-        # two 32-bit numbers: the hash sees no more of either
-        self.salt = array.array("Q", [(o & 0xFFFFFFFF) << 32 | s for o, s in zip(offsets, salts, strict=True)])
-        self.size = array.array("d", sizes)
-        self.addresses = [a.buffer_info()[0] for a in (self.start, self.numel, self.size, self.salt)]
-        self._partial: array.array[float] = array.array("d")
-
-    def partial(self, width: int) -> int:
-        """The address of room for ``width`` sums per chunk."""
-        if len(self._partial) < width * self.start[-1]:
-            self._partial = array.array("d", bytes(8 * width * self.start[-1]))
-        return self._partial.buffer_info()[0]
 
 
 @functools.cache

@@ -15,16 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from steepest.engine.layout import flat
+from steepest.engine.table import Reduce, Spec, Table
 from steepest.engine.trace import STOPPED, Op, Program
-
-if TYPE_CHECKING:
-    from steepest.engine.lift import Reduce, Spec, Table
 
 #: elements of a piece: a handful of them fit the last cache, and starting the threads of an operation is small beside it
 PIECE = 1 << 18

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from math import prod
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +18,8 @@ from torch import Tensor
 from steepest.engine import codec
 from steepest.engine import trace as tracing
 from steepest.engine.layout import flat, like_storage
+from steepest.engine.table import Reduce, Spec, Table
 from steepest.engine.trace import Rule
-
-if TYPE_CHECKING:
-    from steepest.engine.lift import Reduce, Spec, Table
 
 #: elements that a stack of tensors has at most, unless one tensor has more: on a CPU a dozen copies fit the cache
 STACK = {"cpu": 1 << 18, "cuda": 1 << 22}

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from steepest.engine.table import Rule as Rule
+
 #: set while a rule sees tensors of equal shape as one, b x shape: each of them then has a total of its own
 stacked = False
 
@@ -39,8 +41,6 @@ BELOW = {torch.float16: 65520.0, torch.bfloat16: 2.0**128 - 2.0**119}
 
 #: the sum under which a guarded commit counts the elements it did not write
 STOPPED = "stopped"
-
-Rule = Callable[[SimpleNamespace, SimpleNamespace], tuple[dict[str, Tensor], dict[str, Tensor]]]
 
 
 class Unprintable(Exception):
@@ -89,7 +89,7 @@ class StandIn:
     """Stands for a tensor or a scalar while a rule is written down: every operation on it becomes a line."""
 
     def __init__(self, program: Program, name: str, vector: bool, level: int = 0, truth: bool = False) -> None:
-        self._program, self._name, self._vector, self._level, self._truth = program, name, vector, level, truth
+        self._program, self._name, self.is_vector, self._level, self._truth = program, name, vector, level, truth
 
     def _record(self, what: str, args: tuple[Any, ...], named: dict[str, Any]) -> StandIn:
         what = _SAME.get(what, what)
@@ -107,7 +107,7 @@ class StandIn:
             raise Unprintable(f"the printed loop does not know {what} with {len(args)} arguments {', '.join(named)}")
         if what not in TRUTH | {"where", "sum"} and all(a._truth for a in stands):
             raise Unprintable(f"the printed loop does not do arithmetic with truth values only ({what})")
-        level, vector = max(a._level for a in stands), any(a._vector for a in stands)
+        level, vector = max(a._level for a in stands), any(a.is_vector for a in stands)
         if what == "sum":
             if not vector:
                 raise Unprintable("the printed loop sums over whole tensors only")

@@ -19,7 +19,8 @@ from steepest.core.part import check_number
 from steepest.schedule.shape import whole
 
 
-def _together() -> bool:
+def together() -> bool:
+    """Whether there are other processes."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -56,8 +57,8 @@ class GrowingBatchSampler(Sampler[list[int]]):
                  drop_last: bool = False, replicas: int | None = None, rank: int | None = None) -> None:  # fmt: skip
         owner = type(self).__name__
         self.rows = whole(owner, "data", data if isinstance(data, int) else len(data), 1)
-        self.replicas = whole(owner, "replicas", replicas or (dist.get_world_size() if _together() else 1), 1)
-        ours = rank if rank is not None else dist.get_rank() if _together() else 0
+        self.replicas = whole(owner, "replicas", replicas or (dist.get_world_size() if together() else 1), 1)
+        ours = rank if rank is not None else dist.get_rank() if together() else 0
         self.rank = whole(owner, "rank", ours, 0, self.replicas - 1)
         self.most = whole(owner, "most", self.rows if most is None else most, self.replicas)
         self.seed, self.shuffle, self.drop_last = int(seed), shuffle, drop_last
@@ -200,13 +201,13 @@ class NormTest:
         """
         if not grads or any(g.dim() == 0 or len(g) != len(grads[0]) for g in grads):
             raise ValueError("NormTest.update wants gradients with rows first, equally many for each parameter")
-        count = len(grads[0]) * (dist.get_world_size() if _together() else 1)
+        count = len(grads[0]) * (dist.get_world_size() if together() else 1)
         if count < 2:
             return self.sampler.batch  # one gradient has no variance
         variance, square, most = 0.0, 0.0, 0.0
         for g in grads:
-            mean = _summed(g.double().sum(0)) / count
-            spread = _summed((g - mean).square().sum(0)) * (rows / (count - 1))
+            mean = summed(g.double().sum(0)) / count
+            spread = summed((g - mean).square().sum(0)) * (rows / (count - 1))
             variance, square = variance + float(spread.sum()), square + float(mean.square().sum())
             if self.coordinates and bool(spread.any()):
                 most = max(most, float((spread / mean.square()).nan_to_num(0.0).max()))
@@ -219,7 +220,8 @@ class NormTest:
         return self.sampler.grow(math.ceil(wanted) if math.isfinite(wanted) else self.sampler.most)
 
 
-def _summed(t: Tensor) -> Tensor:
-    if _together():
+def summed(t: Tensor) -> Tensor:
+    """t, added up in place over all processes."""
+    if together():
         dist.all_reduce(t)
     return t

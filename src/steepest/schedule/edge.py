@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from steepest.core.part import check_number
-from steepest.schedule.batch import _summed, _together
+from steepest.schedule.batch import summed, together
 from steepest.schedule.shape import set_lr, whole
 
 #: Hessian of a batch, its two ends: numbers, or what ``steepest.landscape.edges`` answers
@@ -56,9 +56,9 @@ def scale_lr(lr: float, B0: float, B: float, rule: str = "linear", saturation: f
 
 def agreed(ends: list[float]) -> list[float]:
     """The mean over all processes, the same in each."""
-    if not _together():
+    if not together():
         return ends
-    mean: list[float] = (_summed(torch.tensor(ends, dtype=torch.float64)) / dist.get_world_size()).tolist()
+    mean: list[float] = (summed(torch.tensor(ends, dtype=torch.float64)) / dist.get_world_size()).tolist()
     return mean
 
 
