@@ -2,6 +2,7 @@
 
 from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief
+from steepest.direction.adadelta import Adadelta
 from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
@@ -13,12 +14,14 @@ from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.mars import Mars
-from steepest.direction.momentum import Coupled, Momentum, WeightedMomentum
+from steepest.direction.momentum import Coupled, HeavyBall, Momentum, WeightedMomentum
 from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
 from steepest.direction.noise import AnnealedNoise
 from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
+from steepest.direction.radam import RAdam
+from steepest.direction.rmsprop import CenteredRMSprop, RMSprop
 from steepest.direction.sign import Lion, Sign
 from steepest.direction.sm3 import SM3, Averaged
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
@@ -31,6 +34,7 @@ __all__ = [
     "AdaGradSQR",
     "AdaHessian",
     "AdaMax",
+    "Adadelta",
     "Adafactor",
     "Adam",
     "AdamSQR",
@@ -40,6 +44,7 @@ __all__ = [
     "Averaged",
     "BoxScaled",
     "Cautious",
+    "CenteredRMSprop",
     "Choose",
     "Coupled",
     "DiagonalHessian",
@@ -47,6 +52,7 @@ __all__ = [
     "DualAdaGrad",
     "DualAveraging",
     "EllipsoidScaled",
+    "HeavyBall",
     "INNAprop",
     "Lion",
     "Mars",
@@ -54,6 +60,8 @@ __all__ = [
     "Muon",
     "NAdam",
     "NovoGrad",
+    "RAdam",
+    "RMSprop",
     "Sign",
     "Sophia",
     "WeightedMomentum",

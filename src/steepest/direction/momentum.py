@@ -66,6 +66,28 @@ class Coupled(Around):
         return self.apply_inner(g + x * h.weight_decay, x, s, h)
 
 
+class HeavyBall(Around):
+    r"""A fading sum of what another direction answers: :math:`b \leftarrow \mu b + d,\; d' = b`.
+
+    Args:
+        inner: the direction.
+        momentum: μ, default 0.9.
+
+    Source: Polyak 1964, around a direction as torch.optim.RMSprop and the authors of LARS have it.
+    """
+
+    momentum: float = real("[0, 1)", default=0.9)
+    state = {"b": State()}
+    cite = ("polyak1964some",)
+    torch_names = {"b": "momentum_buffer"}
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        d, new = self.ask_inner(g, x, s, h)
+        b = s.b * h.momentum + d
+        return b, {"b": b, **new}
+
+
 class WeightedMomentum(Direction):
     r"""An average of steps: every gradient keeps the step size that it had when it came.
 

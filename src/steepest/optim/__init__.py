@@ -6,6 +6,7 @@ from steepest.optim.adaptive import (
     ADOPT,
     MARS,
     AdaBelief,
+    Adadelta,
     AdaGrad,
     Adam,
     AdaMax,
@@ -15,6 +16,8 @@ from steepest.optim.adaptive import (
     CLion,
     Lion,
     NAdam,
+    RAdam,
+    RMSprop,
 )
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
@@ -73,6 +76,7 @@ __all__ = [
     "AdaGradSQR",
     "AdaHessian",
     "AdaMax",
+    "Adadelta",
     "Adafactor",
     "Adam",
     "AdamSQR",
@@ -108,6 +112,8 @@ __all__ = [
     "PoNoSPrec",
     "ProjectedSGD",
     "ProxSGD",
+    "RAdam",
+    "RMSprop",
     "SMBi",
     "SignSGD",
     "SimplexSGD",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steepest.optim.adaptive.adabelief import AdaBelief
+from steepest.optim.adaptive.adadelta import Adadelta
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
 from steepest.optim.adaptive.adamax import AdaMax
@@ -11,6 +12,8 @@ from steepest.optim.adaptive.cautious import CAdamW, CLion
 from steepest.optim.adaptive.lion import Lion
 from steepest.optim.adaptive.mars import MARS
 from steepest.optim.adaptive.nadam import NAdam
+from steepest.optim.adaptive.radam import RAdam
+from steepest.optim.adaptive.rmsprop import RMSprop
 
 __all__ = [
     "ADOPT",
@@ -19,10 +22,13 @@ __all__ = [
     "AdaBelief",
     "AdaGrad",
     "AdaMax",
+    "Adadelta",
     "Adam",
     "AdamW",
     "CAdamW",
     "CLion",
     "Lion",
     "NAdam",
+    "RAdam",
+    "RMSprop",
 ]
