@@ -14,7 +14,7 @@ from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.mars import Mars
-from steepest.direction.momentum import Coupled, HeavyBall, Momentum, WeightedMomentum
+from steepest.direction.momentum import Coupled, Decaying, HeavyBall, Momentum, SteppedMomentum, WeightedMomentum
 from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
 from steepest.direction.noise import AnnealedNoise
@@ -47,6 +47,7 @@ __all__ = [
     "CenteredRMSprop",
     "Choose",
     "Coupled",
+    "Decaying",
     "DiagonalHessian",
     "Direction",
     "DualAdaGrad",
@@ -64,5 +65,6 @@ __all__ = [
     "RMSprop",
     "Sign",
     "Sophia",
+    "SteppedMomentum",
     "WeightedMomentum",
 ]

@@ -66,6 +66,23 @@ class Coupled(Around):
         return self.apply_inner(g + x * h.weight_decay, x, s, h)
 
 
+class Decaying(Around):
+    r"""Weight decay beside a direction: :math:`d + \lambda x`, for step sizes that measure the whole move.
+
+    Args:
+        inner: the direction.
+        weight_decay: λ, default 0.
+    """
+
+    weight_decay: float = real("[0, inf)", default=0.0)
+    reads_x = True
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        d, new = self.apply_inner(g, x, s, h)
+        return d + x * h.weight_decay, new
+
+
 class HeavyBall(Around):
     r"""A fading sum of what another direction answers: :math:`b \leftarrow \mu b + d,\; d' = b`.
 
@@ -83,9 +100,37 @@ class HeavyBall(Around):
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
         """The map."""
-        d, new = self.ask_inner(g, x, s, h)
+        d, new = self.apply_inner(g, x, s, h)
         b = s.b * h.momentum + d
         return b, {"b": b, **new}
+
+
+class SteppedMomentum(Direction):
+    r"""A heavy ball of steps: every gradient keeps the step size that it had when it came.
+
+    .. math:: m \leftarrow \mu m + \lambda\, (g + \beta x),\quad x^+ = x - m
+
+    with the weight λ of this gradient, as the step size says.
+
+    Args:
+        momentum: μ, default 0.9.
+        weight_decay: β, an L2 penalty, default 0.
+
+    Source: You, Gitman & Ginsburg 2017, arXiv:1708.03888, Algorithm 1.
+    """
+
+    momentum: float = real("[0, 1)", default=0.9)
+    weight_decay: float = real("[0, inf)", default=0.0)
+    state = {"m": State()}
+    needs = frozenset({"weights of gradients"})
+    gives = frozenset({"moment of weighted gradients"})
+    reads_x = True
+    cite = ("you2017lars",)
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        m = s.m * h.momentum + (g + x * h.weight_decay) * h.w
+        return m, {"m": m}
 
 
 class WeightedMomentum(Direction):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from steepest.optim.adaptive import (
     ADOPT,
+    LAMB,
+    LARS,
     MARS,
     AdaBelief,
     Adadelta,
@@ -60,6 +62,8 @@ __all__ = [
     "FRUGAL",
     "FSAM",
     "GAM",
+    "LAMB",
+    "LARS",
     "MARS",
     "OASIS",
     "SAM",

@@ -11,8 +11,10 @@ from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktra
 from steepest.stepsize.oasis import OASIS
 from steepest.stepsize.polyak import SANIA, SPS
 from steepest.stepsize.slope import Slope
+from steepest.stepsize.trust import LARS, TrustRatio
 
 __all__ = [
+    "LARS",
     "OASIS",
     "SANIA",
     "SLS",
@@ -33,5 +35,6 @@ __all__ = [
     "Slope",
     "StepSize",
     "TDoG",
+    "TrustRatio",
     "UDoG",
 ]

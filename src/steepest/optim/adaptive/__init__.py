@@ -9,6 +9,7 @@ from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
 from steepest.optim.adaptive.adamax import AdaMax
 from steepest.optim.adaptive.adopt import ADOPT
 from steepest.optim.adaptive.cautious import CAdamW, CLion
+from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
 from steepest.optim.adaptive.mars import MARS
 from steepest.optim.adaptive.nadam import NAdam
@@ -17,6 +18,8 @@ from steepest.optim.adaptive.rmsprop import RMSprop
 
 __all__ = [
     "ADOPT",
+    "LAMB",
+    "LARS",
     "MARS",
     "AMSGrad",
     "AdaBelief",
