@@ -7,12 +7,15 @@ from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adamax import AdaMax
+from steepest.direction.adan import Adan
+from steepest.direction.ademamix import AdEMAMix
 from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.choose import Choose
 from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.innaprop import INNAprop
+from steepest.direction.laprop import LaProp
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Decaying, HeavyBall, Momentum, SteppedMomentum, WeightedMomentum
 from steepest.direction.muon import Muon
@@ -29,6 +32,7 @@ from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
 __all__ = [
     "SM3",
     "AMSGrad",
+    "AdEMAMix",
     "AdaBelief",
     "AdaGrad",
     "AdaGradSQR",
@@ -38,6 +42,7 @@ __all__ = [
     "Adafactor",
     "Adam",
     "AdamSQR",
+    "Adan",
     "Adopt",
     "AnnealedNoise",
     "Around",
@@ -55,6 +60,7 @@ __all__ = [
     "EllipsoidScaled",
     "HeavyBall",
     "INNAprop",
+    "LaProp",
     "Lion",
     "Mars",
     "Momentum",

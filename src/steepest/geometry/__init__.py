@@ -3,11 +3,12 @@
 from steepest.core.part import Geometry
 from steepest.geometry.decay import Decay
 from steepest.geometry.project import Box, Simplex
-from steepest.geometry.proximal import L1
+from steepest.geometry.proximal import L1, L2
 from steepest.geometry.relative import Relative
 
 __all__ = [
     "L1",
+    "L2",
     "Box",
     "Decay",
     "Geometry",

@@ -27,3 +27,22 @@ class L1(Geometry):
         """The map."""
         z = x - u
         return torch.sign(z) * (z.abs() - eta * h.l1).clamp(min=0.0)
+
+
+class L2(Geometry):
+    r"""The prox of a squared norm :math:`\frac\lambda2 \lVert x\rVert^2`: :math:`x^+ = (x - \eta d)/(1 + \eta\lambda)`.
+
+    To first order in η it is :class:`steepest.geometry.Decay`, and it decays at any ηλ.
+
+    Args:
+        weight_decay: λ, default 0.01.
+
+    Source: Xie et al. 2022, arXiv:2208.06677, Algorithm 1, where it is Adan's weight decay.
+    """
+
+    weight_decay: float = real("[0, inf)", default=0.01)
+    cite = ("xie2022adan",)
+
+    def __call__(self, x: Tensor, u: Tensor, eta: Tensor, h: Scalars) -> Tensor:
+        """The map."""
+        return (x - u) / (1 + eta * h.weight_decay)

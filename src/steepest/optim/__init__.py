@@ -13,9 +13,12 @@ from steepest.optim.adaptive import (
     Adam,
     AdaMax,
     AdamW,
+    Adan,
+    AdEMAMix,
     AMSGrad,
     CAdamW,
     CLion,
+    LaProp,
     Lion,
     NAdam,
     RAdam,
@@ -23,7 +26,7 @@ from steepest.optim.adaptive import (
 )
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
-from steepest.optim.betas import Pair
+from steepest.optim.betas import Pair, Triple
 from steepest.optim.curvature import OASIS, AdaHessian, INNAprop, SophiaG, SophiaH
 from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
@@ -74,6 +77,7 @@ __all__ = [
     "SPS",
     "ADoG",
     "AMSGrad",
+    "AdEMAMix",
     "AdaBelief",
     "AdaGrad",
     "AdaGradNorm",
@@ -85,6 +89,7 @@ __all__ = [
     "Adam",
     "AdamSQR",
     "AdamW",
+    "Adan",
     "Auto",
     "BoxBacktracking",
     "CAdamW",
@@ -102,6 +107,7 @@ __all__ = [
     "INNAprop",
     "InfoSAM",
     "LDoG",
+    "LaProp",
     "Lion",
     "LookaheadAdamW",
     "MeZO",
@@ -124,6 +130,7 @@ __all__ = [
     "SophiaG",
     "SophiaH",
     "TDoG",
+    "Triple",
     "UDoG",
     "VaSSO",
     "create",

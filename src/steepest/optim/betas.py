@@ -1,4 +1,4 @@
-"""A pair of decay rates, as Adam and those after it are given it."""
+"""Decay rates in a tuple, as Adam and those after it are given them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from steepest.core.given import several
 
 Betas = tuple[float, float]
+Betas3 = tuple[float, float, float]
 
 
 class Pair(TypedDict):
@@ -26,3 +27,21 @@ def named(betas: Any) -> Pair:
     if pair is None or len(pair) != 2:
         raise TypeError(f"betas must be a pair of numbers in [0, 1), got {betas!r}")
     return {"beta1": pair[0], "beta2": pair[1]}
+
+
+class Triple(Pair):
+    """Of hyper-parameters."""
+
+    beta3: float
+
+
+def named3(betas: Any) -> Triple:
+    """``betas``, any sequence of three, as the hyper-parameters beta1, beta2 and beta3.
+
+    Raises:
+        TypeError: not three.
+    """
+    three = several(betas)
+    if three is None or len(three) != 3:
+        raise TypeError(f"betas must be three numbers in [0, 1), got {betas!r}")
+    return {"beta1": three[0], "beta2": three[1], "beta3": three[2]}

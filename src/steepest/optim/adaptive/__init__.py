@@ -7,8 +7,11 @@ from steepest.optim.adaptive.adadelta import Adadelta
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
 from steepest.optim.adaptive.adamax import AdaMax
+from steepest.optim.adaptive.adan import Adan
+from steepest.optim.adaptive.ademamix import AdEMAMix
 from steepest.optim.adaptive.adopt import ADOPT
 from steepest.optim.adaptive.cautious import CAdamW, CLion
+from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
 from steepest.optim.adaptive.mars import MARS
@@ -22,14 +25,17 @@ __all__ = [
     "LARS",
     "MARS",
     "AMSGrad",
+    "AdEMAMix",
     "AdaBelief",
     "AdaGrad",
     "AdaMax",
     "Adadelta",
     "Adam",
     "AdamW",
+    "Adan",
     "CAdamW",
     "CLion",
+    "LaProp",
     "Lion",
     "NAdam",
     "RAdam",
