@@ -23,6 +23,7 @@ from steepest.direction.nadam import NAdam
 from steepest.direction.noise import AnnealedNoise
 from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
+from steepest.direction.prodigy import Prodigy
 from steepest.direction.radam import RAdam
 from steepest.direction.rmsprop import CenteredRMSprop, RMSprop
 from steepest.direction.sign import Lion, Sign
@@ -67,6 +68,7 @@ __all__ = [
     "Muon",
     "NAdam",
     "NovoGrad",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "Sign",

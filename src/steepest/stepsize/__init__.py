@@ -10,6 +10,7 @@ from steepest.stepsize.linesearch import SLS, PoNoS
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.oasis import OASIS
 from steepest.stepsize.polyak import SANIA, SPS
+from steepest.stepsize.prodigy import Prodigy
 from steepest.stepsize.slope import Slope
 from steepest.stepsize.trust import LARS, TrustRatio
 
@@ -32,6 +33,7 @@ __all__ = [
     "FadingSlope",
     "LineSearch",
     "PoNoS",
+    "Prodigy",
     "Slope",
     "StepSize",
     "TDoG",

@@ -8,6 +8,7 @@ from steepest.optim.stepsize.backtracking import BoxBacktracking, EllipsoidBackt
 from steepest.optim.stepsize.dadaptation import DAdaptAdaGrad, DAdaptAdam, DAdaptDual, DAdaptSGD
 from steepest.optim.stepsize.dog import DoG, LDoG, TDoG
 from steepest.optim.stepsize.ponos import PoNoS, PoNoSPrec
+from steepest.optim.stepsize.prodigy import Prodigy
 from steepest.optim.stepsize.sania import AdaGradSQR, AdamSQR
 from steepest.optim.stepsize.sls import SLS
 from steepest.optim.stepsize.smb import SMB, SMBi
@@ -31,6 +32,7 @@ __all__ = [
     "LDoG",
     "PoNoS",
     "PoNoSPrec",
+    "Prodigy",
     "SMBi",
     "TDoG",
     "UDoG",
