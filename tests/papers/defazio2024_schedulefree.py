@@ -12,7 +12,24 @@ from steepest import direction as D
 from steepest import geometry, point
 from tests.oracle.equations import Path, Rates
 from tests.oracle.problems import Problem, Vector
-from tests.rows import Row
+from tests.rows import Row, Setting
+
+ALONG = "the weights are rounded once more when they move along with the average"
+DRAWN = "a weight moves along with its average where its gradient is left out, too"
+CONTRACT = {
+    "ScheduleFreeAdamW": Setting(
+        {"lr": 0.03, "weight_decay": 0.1, "gamma": 1},
+        root=True,
+        exceptions={
+            "guard_stops_only_what_is_spoiled": DRAWN,
+            "short_weights_are_rounded_once-bfloat16": ALONG,
+            "short_weights_are_rounded_once-float16": ALONG,
+        },
+    ),
+    "ScheduleFreeSGD": Setting(
+        {"lr": 0.1, "weight_decay": 0.1}, exceptions={"guard_stops_only_what_is_spoiled": DRAWN}
+    ),
+}
 
 
 def schedule_free(params: Any, power: int = 2, gamma: int = 0, **options: Any) -> steepest.Optimizer:
@@ -55,4 +72,14 @@ ORACLE = [
         {"beta": 0.7, "lam": 0.3, "power": 0, "age": 3}, returned=True),
     Row(schedule_free_adamw, schedule_free_path, {}, {"beta": 0.7, "b2": 0.9, "eps": 0.01, "lam": 0.3},
         returned=True),
+    Row("ScheduleFreeSGD", schedule_free_path, {"pull": 0.7, "weight_decay": 0.3, "gamma": 1},
+        {"beta": 0.7, "lam": 0.3, "age": 1}, returned=True),
+    Row("ScheduleFreeAdamW", schedule_free_path, {"betas": (0.7, 0.9), "eps": 0.01, "weight_decay": 0.3},
+        {"beta": 0.7, "b2": 0.9, "eps": 0.01, "lam": 0.3}, returned=True),
 ]  # fmt: skip
+
+
+COLLAPSES = {
+    "Adam without a first moment is RMSprop with a bias correction":
+    (D.CorrectedRMSprop(alpha=0.9), D.Adam(beta1=0.0, beta2=0.9)),
+}  # fmt: skip

@@ -25,7 +25,7 @@ from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.prodigy import Prodigy
 from steepest.direction.radam import RAdam
-from steepest.direction.rmsprop import CenteredRMSprop, RMSprop
+from steepest.direction.rmsprop import CenteredRMSprop, CorrectedRMSprop, RMSprop
 from steepest.direction.sign import Lion, Sign
 from steepest.direction.sm3 import SM3, Averaged
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
@@ -52,6 +52,7 @@ __all__ = [
     "Cautious",
     "CenteredRMSprop",
     "Choose",
+    "CorrectedRMSprop",
     "Coupled",
     "Decaying",
     "DiagonalHessian",

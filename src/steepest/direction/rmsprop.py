@@ -62,3 +62,31 @@ class CenteredRMSprop(RMSprop):
         v = s.v * h.alpha + g * g * (1 - h.alpha)
         a = s.a * h.alpha + g * (1 - h.alpha)
         return g / (torch.sqrt(torch.maximum(v - a * a, v * 0.0)) + h.eps), {"v": v, "a": a}
+
+
+class CorrectedRMSprop(Direction):
+    r"""Adam without a first moment: RMSprop with a bias correction.
+
+    .. math:: v \leftarrow \alpha v + (1-\alpha)\, g^2,\quad d = \frac{g}{\sqrt{v / (1-\alpha^t)} + \epsilon}
+
+    Args:
+        alpha: α, Adam's β₂, default 0.999.
+        eps: in units of g, default 1e-8.
+
+    Source: Defazio et al. 2024, arXiv:2405.15682, Algorithm 1, where :class:`steepest.point.ScheduleFree` takes the place of
+    Adam's momentum.
+    """
+
+    alpha: float = real("[0, 1)", default=0.999)
+    eps: float = real("[0, inf)", default=1e-8)
+    state = {"v": State(signed=False)}
+    cite = ("kingma2015adam",)
+
+    def scalars(self, t: int, h: Scalars) -> dict[str, float]:
+        """The bias correction c2 = 1/√(1 - αᵗ)."""
+        return {"c2": (1 - h.alpha**t) ** -0.5}
+
+    def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:
+        """The map."""
+        v = s.v * h.alpha + g * g * (1 - h.alpha)
+        return g / (torch.sqrt(v) * h.c2 + h.eps), {"v": v}

@@ -23,6 +23,8 @@ from steepest.optim.adaptive import (
     NAdam,
     RAdam,
     RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
 )
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
@@ -127,6 +129,8 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "SMBi",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
     "SignSGD",
     "SimplexSGD",
     "SophiaG",

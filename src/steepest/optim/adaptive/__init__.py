@@ -18,6 +18,7 @@ from steepest.optim.adaptive.mars import MARS
 from steepest.optim.adaptive.nadam import NAdam
 from steepest.optim.adaptive.radam import RAdam
 from steepest.optim.adaptive.rmsprop import RMSprop
+from steepest.optim.adaptive.schedulefree import ScheduleFreeAdamW, ScheduleFreeSGD
 
 __all__ = [
     "ADOPT",
@@ -40,4 +41,6 @@ __all__ = [
     "NAdam",
     "RAdam",
     "RMSprop",
+    "ScheduleFreeAdamW",
+    "ScheduleFreeSGD",
 ]
