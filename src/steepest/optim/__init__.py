@@ -25,6 +25,8 @@ from steepest.optim.adaptive import (
     RMSprop,
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
+    XGradAdamW,
+    XGradSGD,
 )
 from steepest.optim.auto import Auto
 from steepest.optim.baseline import SGD, ProjectedSGD, ProxSGD, SignSGD, SimplexSGD
@@ -139,6 +141,8 @@ __all__ = [
     "Triple",
     "UDoG",
     "VaSSO",
+    "XGradAdamW",
+    "XGradSGD",
     "create",
     "methods",
 ]

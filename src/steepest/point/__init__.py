@@ -17,6 +17,7 @@ from steepest.point.sam import SAM
 from steepest.point.schedulefree import ScheduleFree
 from steepest.point.smb import SMB, SMBi
 from steepest.point.vasso import VaSSO
+from steepest.point.xgrad import XGrad
 
 __all__ = [
     "ASAM",
@@ -42,4 +43,5 @@ __all__ = [
     "ScheduleFree",
     "UniXGrad",
     "VaSSO",
+    "XGrad",
 ]

@@ -133,9 +133,7 @@ class Reflected(Point):
                 if moves(p):  # a frozen weight is not copied, and stays
                     shard.local(p).add_(here - recall(run, p, "x_prev").to(here.dtype))
             there = run.evaluate()
-        if run.added:
-            raise RuntimeError("the closure added to gradients of an earlier call, which are those at x and not at the "
-                               "reflection: let it call opt.zero_grad() and go through all micro-batches")  # fmt: skip
+        refuse_added(run, "at the reflection")
         run.noted = x
         return there
 
@@ -144,6 +142,17 @@ class Reflected(Point):
         for p, x in zip(run.params, run.noted, strict=True):
             if "x_prev" in run.opt.state.get(p, {}):
                 remember(run, p, "x_prev", wide(x))
+
+
+def refuse_added(run: Run, where: str) -> None:
+    """Say so where gradients of other points are in the one that was evaluated.
+
+    Raises:
+        RuntimeError: the closure adds to gradients that are there.
+    """
+    if run.added:
+        raise RuntimeError(f"the closure added to gradients of an earlier call, which are those at x and not {where}: let it "
+                           "call opt.zero_grad() and go through all micro-batches")  # fmt: skip
 
 
 class Optimistic(Point):

@@ -19,6 +19,7 @@ from steepest.optim.adaptive.nadam import NAdam
 from steepest.optim.adaptive.radam import RAdam
 from steepest.optim.adaptive.rmsprop import RMSprop
 from steepest.optim.adaptive.schedulefree import ScheduleFreeAdamW, ScheduleFreeSGD
+from steepest.optim.adaptive.xgrad import XGradAdamW, XGradSGD
 
 __all__ = [
     "ADOPT",
@@ -43,4 +44,6 @@ __all__ = [
     "RMSprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "XGradAdamW",
+    "XGradSGD",
 ]
