@@ -155,19 +155,50 @@ def inverse_root_eigh(a: Tensor, p: int, eps: float = 1e-6, last: Tensor | None 
     return _judged(root.to(a.dtype), kept, p, fine, last, tol)
 
 
+def eigenvectors(a: Tensor) -> Tensor:
+    """Orthonormal eigenvectors of the symmetric part of A as columns, in float64, the largest eigenvalue first.
+
+    Args:
+        a: ... x n x n; of a matrix that is not finite they are those of the identity.
+    """
+    fine = torch.isfinite(a).all(-1, keepdim=True).all(-2, keepdim=True)
+    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    found: Tensor = torch.linalg.eigh(_symmetric(torch.where(fine, a, eye)).double()).eigenvectors
+    return found.flip(-1).to(a.dtype)
+
+
+def power_step(a: Tensor, q: Tensor) -> Tensor:
+    """The orthonormal factor of A Q: a step of orthogonal iteration to the eigenvectors of A, from Q that are near them.
+
+    Args:
+        a: ... x n x n.
+        q: ... x n x n; it stays where A is zero or A Q not finite.
+    """
+    near = a @ q
+    fine = torch.isfinite(near).all(-1, keepdim=True).all(-2, keepdim=True) & (near != 0).any(-1, keepdim=True).any(
+        -2, keepdim=True
+    )
+    return torch.where(fine, torch.linalg.qr(torch.where(fine, near, q)).Q, q)
+
+
 def _symmetric(a: Tensor) -> Tensor:
     return (a + a.mT) / 2
+
+
+def bound(a: Tensor) -> Tensor:
+    """A bound of the largest eigenvalue of a symmetric A, ... x 1 x 1: the lesser of the Frobenius and the maximal row norm."""
+    peak = a.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
+    frobenius = torch.linalg.vector_norm(a / peak, dim=(-2, -1), keepdim=True)
+    return torch.minimum((a / peak).abs().sum(-1, keepdim=True).amax(-2, keepdim=True), frobenius) * peak
 
 
 def _damped(a: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """A + δI with δ = ε ‖A‖, the bound ‖A + δI‖ (... x 1 x 1), and where A is fit; the identity elsewhere."""
     sym, eye = _symmetric(a), torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    peak = sym.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
-    frobenius = torch.linalg.vector_norm(sym / peak, dim=(-2, -1), keepdim=True)
-    bound = torch.minimum((sym / peak).abs().sum(-1, keepdim=True).amax(-2, keepdim=True), frobenius) * peak
-    fine = torch.isfinite(bound) & (bound > torch.finfo(a.dtype).tiny / torch.finfo(a.dtype).eps)
-    sym, bound = torch.where(fine, sym, eye), torch.where(fine, bound, 1.0)
-    return sym + eps * bound * eye, (1 + eps) * bound, fine
+    size = bound(sym)
+    fine = torch.isfinite(size) & (size > torch.finfo(a.dtype).tiny / torch.finfo(a.dtype).eps)
+    sym, size = torch.where(fine, sym, eye), torch.where(fine, size, 1.0)
+    return sym + eps * size * eye, (1 + eps) * size, fine
 
 
 def _judged(x: Tensor, damped: Tensor, p: int, fine: Tensor, last: Tensor | None, tol: float) -> Root:

@@ -122,6 +122,8 @@ def metrics(opt: Composed) -> dict[str, float]:
     low, high = observed.get("rise", (None, None))
     if low is not None and high is not None:
         rest["sharpness"] = float(high) - float(low)
+    for name in (name for part in opt.parts() for name in part.counts):
+        rest[name] = sum(float(entry[name].sum()) for entry in opt.state.values() if name in entry)
     counts = {**opt.counters.as_dict(), "gradient_equivalents": opt.counters.gradient_equivalents}
     found = {**rates(opt), **rest, **measured(opt), **observed.get("norms", {}), **counts}
     return {name: float(value) for name, value in found.items()}

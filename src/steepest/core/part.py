@@ -57,6 +57,8 @@ class Part:
     structure: ClassVar[Mapping[str, tuple[Any, str | tuple[str, ...] | None]]] = {}
     #: tensors kept from step to step
     state: ClassVar[Mapping[str, State]] = {}
+    #: states that count something: ``opt.metrics()`` has their sum over all parameters
+    counts: ClassVar[tuple[str, ...]] = ()
     #: what must be given by the caller ("closure") or by another part (a state's name, "bounded", ...)
     needs: ClassVar[frozenset[str]] = frozenset()
     #: what the part offers besides its state
@@ -116,6 +118,10 @@ class Part:
 
     def __post_init__(self) -> None:
         """What else a part does when it is made, with its fields in place."""
+
+    def declare(self, state: Mapping[str, State]) -> None:
+        """Keep these tensors from step to step; for ``__post_init__``, where they depend on what the part is made with."""
+        self.__dict__["state"] = state
 
     def kept(self, x: Tensor) -> Mapping[str, Kept]:
         """What stands under the names in ``keeps`` for the parameter x; a name that is left out is not checked."""

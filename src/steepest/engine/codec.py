@@ -51,7 +51,7 @@ def kinds(specs: Mapping[str, State], codec: str, compute: torch.dtype, decoded:
 def begin(spec: State, like: Tensor, x: Tensor) -> Tensor | None:
     """What a state of the parameter x begins as, in a tensor like ``like``; None for zeros."""
     if spec.start == "eye":
-        return torch.eye(*like.shape, device=like.device)
+        return torch.eye(*like.shape[-2:], device=like.device).expand(like.shape)
     return x.detach() if spec.start == "x" else None
 
 

@@ -19,7 +19,8 @@ class State:
     """A tensor that is kept from step to step, of the parameter's shape unless ``shape`` says otherwise.
 
     Args:
-        start: ``"zeros"``, ``"x"`` for a copy of the parameter at its first step, or ``"eye"`` for the identity matrix.
+        start: ``"zeros"``, ``"x"`` for a copy of the parameter at its first step, or ``"eye"`` for the identity matrix, or a
+            stack of them.
         signed: whether values may be negative; the 8-bit codec spends the sign bit on range where they are not.
         exact: keep in full precision whatever codec the user chose (a reference point such as x₀).
         shape: the shape as a function of the parameter's, as ``lambda s: (s[0], s[0])``, or of its coordinates' where
@@ -52,7 +53,7 @@ class State:
         """
         found = shape if self.shape is None else self.shape(shape)
         fine = found is None or (isinstance(found, tuple) and all(type(n) is int and n >= 0 for n in found))
-        if not fine or (self.start == "eye" and found is not None and len(found) != 2):
+        if not fine or (self.start == "eye" and found is not None and len(found) < 2):
             kind = "a matrix's shape" if self.start == "eye" else "a tuple of sizes"
             raise TypeError(f"the shape of a state must be {kind} or None, got {found!r} for a parameter of {shape}")
         return found
