@@ -26,6 +26,7 @@ from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.prodigy import Prodigy
 from steepest.direction.radam import RAdam
 from steepest.direction.rmsprop import CenteredRMSprop, CorrectedRMSprop, RMSprop
+from steepest.direction.shampoo import Shampoo
 from steepest.direction.sign import Lion, Sign
 from steepest.direction.sm3 import SM3, Averaged
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
@@ -72,6 +73,7 @@ __all__ = [
     "Prodigy",
     "RAdam",
     "RMSprop",
+    "Shampoo",
     "Sign",
     "Sophia",
     "SteppedMomentum",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from steepest.optim.matrix.muon import Muon
+from steepest.optim.matrix.shampoo import Shampoo
 
 __all__ = [
     "Muon",
+    "Shampoo",
 ]
