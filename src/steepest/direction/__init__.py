@@ -29,10 +29,12 @@ from steepest.direction.rmsprop import CenteredRMSprop, CorrectedRMSprop, RMSpro
 from steepest.direction.shampoo import Shampoo
 from steepest.direction.sign import Lion, Sign
 from steepest.direction.sm3 import SM3, Averaged
+from steepest.direction.soap import SOAP
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
 
 __all__ = [
     "SM3",
+    "SOAP",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from steepest.optim.matrix.muon import Muon
 from steepest.optim.matrix.shampoo import Shampoo
+from steepest.optim.matrix.soap import SOAP
 
 __all__ = [
+    "SOAP",
     "Muon",
     "Shampoo",
 ]
