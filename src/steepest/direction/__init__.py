@@ -24,6 +24,7 @@ from steepest.direction.noise import AnnealedNoise
 from steepest.direction.novograd import NovoGrad
 from steepest.direction.percoordinate import BoxScaled, EllipsoidScaled
 from steepest.direction.prodigy import Prodigy
+from steepest.direction.psgd import PSGD
 from steepest.direction.radam import RAdam
 from steepest.direction.rmsprop import CenteredRMSprop, CorrectedRMSprop, RMSprop
 from steepest.direction.shampoo import Shampoo
@@ -33,6 +34,7 @@ from steepest.direction.soap import SOAP
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
 
 __all__ = [
+    "PSGD",
     "SM3",
     "SOAP",
     "AMSGrad",

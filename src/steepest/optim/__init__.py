@@ -35,7 +35,7 @@ from steepest.optim.curvature import OASIS, AdaHessian, INNAprop, SophiaG, Sophi
 from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, LookaheadAdamW, VaSSO
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
-from steepest.optim.matrix import SOAP, Muon, Shampoo
+from steepest.optim.matrix import PSGD, SOAP, Muon, Shampoo
 from steepest.optim.memory import FRUGAL, SM3, Adafactor, CompressedSGD, GaLore, NovoGrad
 from steepest.optim.registry import Method, create, methods
 from steepest.optim.stepsize import (
@@ -74,6 +74,7 @@ __all__ = [
     "LARS",
     "MARS",
     "OASIS",
+    "PSGD",
     "SAM",
     "SGD",
     "SLS",
