@@ -191,7 +191,7 @@ def test_a_bad_factor_keeps_the_last_good_root_and_is_counted() -> None:
     assert opt.metrics()["failed_roots"] == 1
     assert [float(opt.state[p]["failed_roots"]) for p in (x, y)] == [1, 0]
     opt.nonfinite = "propagate"
-    opt._clear()
+    opt.clear_cache()
     opt.state[x]["L"].fill_(torch.nan)
     opt.step(lambda: (x.pow(4) + y.pow(4)).sum())
     assert torch.equal(opt.state[x]["L_root"], good)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from math import prod
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,6 +137,8 @@ class PSGD(Direction):
             return g, {}
         m = s.m * h.past + g * (1 - h.past)
         G = as_matrices(g)
+        left: Any
+        right: Any
         left, right = (getattr(s, n, None) if not hasattr(s, f"log_{n}") else torch.exp(getattr(s, f"log_{n}"))
                        for n in ("Ql", "Qr"))  # fmt: skip
         if h.first:
