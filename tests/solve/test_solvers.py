@@ -12,7 +12,8 @@ from torch import Tensor
 
 from steepest import solve as S
 from steepest.solve import inner
-from tests.solve.table import FLAT, ball, data, lasso, losses, mean, rows, smooth, x0
+from tests.solve.logistic import gradient
+from tests.solve.table import FLAT, ball, lasso, losses, mean, rows, smooth, x0
 
 Vector = np.ndarray[Any, Any]
 F64 = torch.float64
@@ -20,13 +21,6 @@ F64 = torch.float64
 
 def numpy(f: Any) -> Any:
     return lambda v: float(f(torch.from_numpy(v)))
-
-
-def gradient(v: Vector, i: Vector | None = None) -> Vector:
-    """Of the mean of the logistic losses, by hand."""
-    A, y = (t.numpy() for t in data(F64))
-    A, y = (A, y) if i is None else (A[i], y[i])
-    return -(A.T @ (y / (1 + np.exp(y * (A @ v))))) / len(A) + 0.1 * v
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,18 @@ from steepest.solve.black_box import AskTell, BlackBox, RankDescent
 from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
-from steepest.solve.finite_sum import SVRG, ConvexComposite, ModelBased, Walk, model_based, model_step
+from steepest.solve.finite_sum import (
+    PAGE,
+    SAGA,
+    SARAH,
+    SVRG,
+    ConvexComposite,
+    ModelBased,
+    ShuffledSGD,
+    Walk,
+    model_based,
+    model_step,
+)
 from steepest.solve.in_place import Optimizer
 from steepest.solve.margins import (
     BatchPerceptron,
@@ -44,6 +55,9 @@ from steepest.solve.surrogate import SSO, Targets, TargetSurrogate
 __all__ = [
     "FISTA",
     "LBFGS",
+    "PAGE",
+    "SAGA",
+    "SARAH",
     "SSO",
     "SVRG",
     "AdaOptDAPlus",
@@ -78,6 +92,7 @@ __all__ = [
     "RankDescent",
     "Result",
     "Saddle",
+    "ShuffledSGD",
     "SingleCall",
     "Smooth",
     "Snapshot",
