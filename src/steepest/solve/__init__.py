@@ -10,6 +10,7 @@ from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.driver import Snapshot, solve
 from steepest.solve.finite_sum import (
+    AISARAH,
     PAGE,
     SAGA,
     SARAH,
@@ -53,6 +54,7 @@ from steepest.solve.subspace import Friendly, Network, SubspaceOptimizer, Subspa
 from steepest.solve.surrogate import SSO, Targets, TargetSurrogate
 
 __all__ = [
+    "AISARAH",
     "FISTA",
     "LBFGS",
     "PAGE",

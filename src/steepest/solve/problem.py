@@ -248,6 +248,19 @@ class FiniteSum(Smooth):
             x = x.detach().clone().requires_grad_()
             return derivative(self._mean(self.tree(x), i), x)
 
+    def grad_along(self, x: Tensor, v: Tensor, i: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        r"""The mean gradient of samples i, and its first two derivatives along v, :math:`\nabla^2 f v` and
+        :math:`\nabla^3 f[v, v]`; counts 3 len(i) nsample.
+        """
+        self.counts.nsample += 3 * len(i)
+        with torch.enable_grad():
+            x = x.detach().clone().requires_grad_()
+            found = [derivative(self._mean(self.tree(x), i), x, create_graph=True)]
+            for _ in range(2):  # by symmetry vᵀ∇ is the derivative along v
+                found.append(derivative(found[-1] @ v, x, create_graph=True) if found[-1].requires_grad else x * 0)
+        g, first, second = (t.detach() for t in found)
+        return g, first, second
+
 
 class Composite(Differentiable):
     r"""Minimize f(x) + h(x), f differentiable, h convex with a proximal map.
