@@ -8,6 +8,7 @@ from steepest.solve import inner, sets
 from steepest.solve.black_box import AskTell, BlackBox, RankDescent
 from steepest.solve.composite import FISTA, ProximalGradient
 from steepest.solve.constrained import FrankWolfe
+from steepest.solve.coordinate import BlockDescent, GreedyPairs, Quadratic, one_norm_step, svm_dual
 from steepest.solve.driver import Snapshot, solve
 from steepest.solve.finite_sum import (
     AISARAH,
@@ -66,6 +67,7 @@ __all__ = [
     "AskTell",
     "BatchPerceptron",
     "BlackBox",
+    "BlockDescent",
     "CompetitiveGradient",
     "Composite",
     "Constrained",
@@ -78,6 +80,7 @@ __all__ = [
     "Friendly",
     "Game",
     "GradientDescent",
+    "GreedyPairs",
     "Halpern",
     "LogisticGD",
     "Margins",
@@ -91,6 +94,7 @@ __all__ = [
     "Problem",
     "ProximalGradient",
     "ProximalPoint",
+    "Quadratic",
     "RankDescent",
     "Result",
     "Saddle",
@@ -114,7 +118,9 @@ __all__ = [
     "model_based",
     "model_step",
     "normalized_lr_gd",
+    "one_norm_step",
     "seeded",
     "sets",
     "solve",
+    "svm_dual",
 ]
