@@ -35,6 +35,7 @@ NAMES = {
     "ask": "of a point: parts outside of this library have it",
     "ask_inner": "the former name of apply_inner",
     "ask_heading": "the former name of inner_heading",
+    "_asks": "an attribute in pickles of earlier versions",
     "asked": "a key of U-DoG's checkpoints",
     "heard": "a key of Auto's checkpoints and metrics",
     "AsksAgain": "the former name of trainers.WithClosure",

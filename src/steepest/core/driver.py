@@ -1,4 +1,4 @@
-"""What the files below the optimizer, and the parts, may use of it: protocols, so that nobody imports it.
+"""What the files below the optimizer, and the parts, may use of it: protocols, so that none of them imports it.
 
 ``Owner`` is what every assembly has: parameters, their state, numbers and modes.  ``Driver`` can take a step as well, and
 is what a part finds as ``run.opt``.  Nothing of the library but records is imported here; parts are typed by the few

@@ -1,4 +1,4 @@
-"""Records that everybody types against: what was evaluated so far, and what one step's move is made of.
+"""Records that all files are typed against: what was evaluated so far, and what one step's move is made of.
 
 Nothing of the library is imported here.
 """
