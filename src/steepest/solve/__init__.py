@@ -24,6 +24,7 @@ from steepest.solve.finite_sum import (
     model_step,
 )
 from steepest.solve.in_place import Optimizer
+from steepest.solve.low_rank import FactoredGD, Observed, ScaledGD, SubgradientGD, nystrom
 from steepest.solve.margins import (
     BatchPerceptron,
     LogisticGD,
@@ -75,6 +76,7 @@ __all__ = [
     "Counts",
     "Differentiable",
     "Extragradient",
+    "FactoredGD",
     "FiniteSum",
     "FrankWolfe",
     "Friendly",
@@ -89,6 +91,7 @@ __all__ = [
     "NewtonCG",
     "NormalizedLogisticGD",
     "OGPlus",
+    "Observed",
     "OptDAPlus",
     "Optimizer",
     "Problem",
@@ -98,12 +101,14 @@ __all__ = [
     "RankDescent",
     "Result",
     "Saddle",
+    "ScaledGD",
     "ShuffledSGD",
     "SingleCall",
     "Smooth",
     "Snapshot",
     "Solver",
     "Status",
+    "SubgradientGD",
     "SubspaceOptimizer",
     "SubspaceSearch",
     "TargetSurrogate",
@@ -118,6 +123,7 @@ __all__ = [
     "model_based",
     "model_step",
     "normalized_lr_gd",
+    "nystrom",
     "one_norm_step",
     "seeded",
     "sets",

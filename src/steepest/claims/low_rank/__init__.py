@@ -1,0 +1,1 @@
+"""Claims about matrices of low rank."""
