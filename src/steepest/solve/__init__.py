@@ -6,7 +6,7 @@ other.
 
 from steepest.solve import inner, sets
 from steepest.solve.black_box import AskTell, BlackBox, RankDescent
-from steepest.solve.composite import FISTA, ProximalGradient
+from steepest.solve.composite import FISTA, DampedAcceleration, ProximalGradient, mcp, scad
 from steepest.solve.constrained import FrankWolfe
 from steepest.solve.coordinate import BlockDescent, GreedyPairs, Quadratic, one_norm_step, svm_dual
 from steepest.solve.driver import Snapshot, solve
@@ -74,6 +74,7 @@ __all__ = [
     "Constrained",
     "ConvexComposite",
     "Counts",
+    "DampedAcceleration",
     "Differentiable",
     "Extragradient",
     "FactoredGD",
@@ -120,11 +121,13 @@ __all__ = [
     "inner",
     "is_so_friendly",
     "lr_gd",
+    "mcp",
     "model_based",
     "model_step",
     "normalized_lr_gd",
     "nystrom",
     "one_norm_step",
+    "scad",
     "seeded",
     "sets",
     "solve",
