@@ -7,7 +7,7 @@ other.
 from steepest.solve import inner, sets
 from steepest.solve.black_box import AskTell, BlackBox, RankDescent
 from steepest.solve.composite import FISTA, DampedAcceleration, ProximalGradient, mcp, scad
-from steepest.solve.constrained import FrankWolfe
+from steepest.solve.constrained import FrankWolfe, MirrorSinkhorn, rounded
 from steepest.solve.coordinate import BlockDescent, GreedyPairs, Quadratic, one_norm_step, svm_dual
 from steepest.solve.driver import Snapshot, solve
 from steepest.solve.finite_sum import (
@@ -87,6 +87,7 @@ __all__ = [
     "Halpern",
     "LogisticGD",
     "Margins",
+    "MirrorSinkhorn",
     "ModelBased",
     "Network",
     "NewtonCG",
@@ -127,6 +128,7 @@ __all__ = [
     "normalized_lr_gd",
     "nystrom",
     "one_norm_step",
+    "rounded",
     "scad",
     "seeded",
     "sets",

@@ -321,7 +321,7 @@ class Constrained(Differentiable):
             project, lmo = over.project, over.lmo
         if project is None and lmo is None:
             raise TypeError("Constrained needs project=, lmo= or both, or over=: the set is known through them")
-        self._project, self._lmo = project, lmo
+        self._project, self._lmo, self.over = project, lmo, over
 
     def prox(self, x: Tensor, step: float) -> Tensor:
         """The projection; counts one nprox."""
