@@ -43,9 +43,10 @@ def _case(name: str) -> Case:
     known, row = steepest.methods[name], ROWS.get(name, Setting())
     opt = known.make([torch.nn.Parameter(torch.zeros(1))])
     printed = not whole_parts(opt.direction, opt.step_size, opt.geometry, opt.point)
+    held = known.state_bytes if row.state_bytes is None else row.state_bytes
     return Case(name, row.make or known.make, row, known.closure,
                 row.forwards or known.forwards, row.backwards or known.backwards, row.searches,
-                row.searches or row.uses_loss, row.state_bytes or known.state_bytes, printed)  # fmt: skip
+                row.searches or row.uses_loss, held, printed)  # fmt: skip
 
 
 CASES: dict[str, Case] = {name: _case(name) for name in sorted(steepest.methods)}

@@ -27,6 +27,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 import steepest
+from steepest.channel import FourBits
 from steepest.core.stored import room
 from steepest.engine import codec as codecs
 from tests.contract import ranks
@@ -38,6 +39,7 @@ Task = Callable[[int], list[Tensor]]
 SAVED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "AdamW": ("AdamW", "float32", {}), "AdamW-bfloat16": ("AdamW", "bfloat16", {}), "AdamW-int8": ("AdamW", "int8", {}),
     "GaLore-int8": ("GaLore", "int8", {"rank": 2, "every": 100}), "CompressedSGD": ("CompressedSGD", "float32", {}),
+    "ConEF": ("ConEF", "float32", {}), "ConEF-bits": ("ConEF", "float32", {"memory": FourBits()}),
     "Auto-int8": ("Auto", "int8", {}), "Adafactor": ("Adafactor", "float32", {}),
     "SM3-bfloat16": ("SM3", "bfloat16", {}), "NovoGrad-int8": ("NovoGrad", "int8", {}),
 }  # fmt: skip
@@ -128,13 +130,15 @@ def numbers(opt: steepest.Optimizer) -> list[Tensor]:
         for key, value in entry.items():
             if not isinstance(value, Tensor) or key.endswith(codecs.SCALE):
                 continue
-            if value.dtype is torch.uint8:
+            if value.dtype is torch.uint8 and key in opt.state_specs:
                 kind = "q8s" if opt.state_specs[key].signed else "q8u"
                 stored = value.flatten(), entry[key + codecs.SCALE]
                 value = codecs.decode(kind, stored, torch.float32).view(value.shape)
             own = key == "P" or (key in opt.specs(p) and room(opt, p, key) is not None)  # the same on all
             if isinstance(p, DTensor) and not own:
-                value = DTensor.from_local(value, p.device_mesh, p.placements, shape=p.shape, stride=p.stride())
+                shape = torch.Size((p.shape[0], *value.shape[1:]))  # a channel's memory follows p's rows
+                stride = p.stride() if shape == p.shape else torch.empty(shape, device="meta").stride()
+                value = DTensor.from_local(value, p.device_mesh, p.placements, shape=shape, stride=stride)
                 value = value.full_tensor()
             found.append(value.double())
     return found

@@ -53,14 +53,15 @@ def test_other_parts_hold_the_same_state(stored: dict[str, Any], name: str, way:
     weights, half = 4, (len(found) - 8) // 2
     before, after = found[:half], found[half : 2 * half]
     kept, moved = found[-2 * weights : -weights], found[-weights:]
-    assert half >= weights
+    assert half >= (2 if name.startswith("ConEF") else weights)  # two of them are matrices
     assert any(bool(x.any()) for x in before)
     for a, b in zip(after, before, strict=True):
         off = float((a - b).abs().max() / b.abs().max().clamp(min=1e-30))
         assert off <= (HALF_A_STEP if name.endswith("int8") else 0.0)
     for a, b in zip(moved, kept, strict=True):
         exact = name in ("AdamW", "AdamW-bfloat16")
-        assert float((a - b).abs().max() / b.abs().max()) <= (ranks_stored.ROUNDING if exact else TRAINED)
+        loose = 0.1 if name.startswith("ConEF") else TRAINED  # other parts send other blocks
+        assert float((a - b).abs().max() / b.abs().max()) <= (ranks_stored.ROUNDING if exact else loose)
 
 
 @pytest.mark.parametrize("task", ranks_stored.ROUNDED)

@@ -355,10 +355,10 @@ def _kept(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | 
             entry[name] = int(value)
         elif what.below is None:
             entry[name] = value.to(compute(p)).contiguous()
-        elif value.numel() and not 0 <= value.min() <= value.max() < what.below:
+        elif value.numel() and not 0 <= int(value.min()) <= int(value.max()) < what.below:
             return name, f"has numbers that are not in [0, {what.below})"
         else:
-            entry[name] = value.to(torch.int64).contiguous()
+            entry[name] = value.to(torch.uint8 if what.byte else torch.int64).contiguous()
     return None
 
 

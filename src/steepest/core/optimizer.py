@@ -309,6 +309,10 @@ class Optimizer(Assembly):
             if self._sends:
                 h_now = SimpleNamespace(**h[id(bucket.group)])
                 sent = [self.channel.send(g, e, h_now) for g, e in zip(bucket.gs, bucket.fixed.entries, strict=True)]
+                if len(types := {g.dtype for g in sent}) > 1:  # a kernel reads all of them as one type
+                    raise TypeError(
+                        f"{type(self.channel).__name__} must send one type for gradients of one type, got {types}"
+                    )
                 bucket.gs = [like_storage(g, x) for g, x in zip(sent, bucket.xs, strict=True)]
             if self.charted and self.chart.applies(bucket.params[0]):
                 clock, own = self.chart.clock(bucket.t), bucket.fixed.entries[0]

@@ -35,9 +35,8 @@ def to_saved(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> dict[str, An
         if name in entry and scale in entry and room(opt, p, name) is None:
             numbers = decoded(entry[name], entry[scale], spec.signed)
             saved[name], saved[scale] = shard.spread(numbers, p), numbers.new_full((_blocks(p),), DECODED)
-    for name, what in ((n, what) for part in opt.parts() for n, what in part.kept(p).items() if n in entry):
-        if what.spread:
-            saved[name] = shard.spread(entry[name], p)
+    for name, shape in _spread(opt, p, entry).items():
+        saved[name] = shard.spread(entry[name], p, shape)
     return saved
 
 
@@ -52,13 +51,21 @@ def from_saved(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, st
         wrong = _bytes(p, entry, name, spec.signed)
         if wrong is not None:
             return name, wrong
-    for name, what in ((n, what) for part in opt.parts() for n, what in part.kept(p).items() if n in entry):
+    for name, shape in _spread(opt, p, entry).items():
         value = entry[name]
-        if what.spread and shard.is_sharded(p) and unlike(value, tuple(p.shape)) is None:
+        integers = isinstance(value, Tensor) and not value.is_floating_point()
+        if shard.is_sharded(p) and unlike(value, tuple(shape), integers) is None:
             if shard.is_sharded(value) and not shard.alike(value, p):
                 return name, "is spread over processes unlike what it belongs to"
             entry[name] = shard.local(value) if shard.is_sharded(value) else shard.part_of(value, p)
     return None
+
+
+def _spread(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> dict[str, torch.Size]:
+    """What host parts keep spread as p is, with the shape of the whole."""
+    all_of_it = torch.empty(p.shape, device="meta")
+    return {n: torch.Size(what.shape) for part in opt.parts() for n, what in part.kept(all_of_it).items()
+            if n in entry and what.spread and what.shape is not None}  # fmt: skip
 
 
 def _bytes(p: Tensor, entry: dict[str, Any], name: str, signed: bool) -> str | None:

@@ -43,13 +43,17 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
     return spread.redistribute(like.device_mesh, like.placements).to_local()
 
 
-def spread(part: Tensor, like: Tensor) -> Tensor:
-    """This process's part of a tensor as such, where ``like`` is spread; no communication."""
+def spread(part: Tensor, like: Tensor, shape: torch.Size | None = None) -> Tensor:
+    """This process's part of a tensor as such, where ``like`` is spread; no communication.
+
+    ``shape`` is that of the whole tensor, if other than that of ``like``.
+    """
     if not is_sharded(like):
         return part
     assert isinstance(like, DTensor)
-    return DTensor.from_local(part, like.device_mesh, like.placements, run_check=False, shape=like.shape,
-                              stride=like.stride())  # fmt: skip
+    stride = like.stride() if shape in (None, like.shape) else torch.empty(shape, device="meta").stride()
+    return DTensor.from_local(part, like.device_mesh, like.placements, run_check=False, shape=shape or like.shape,
+                              stride=stride)  # fmt: skip
 
 
 def alike(t: Tensor, like: Tensor) -> bool:

@@ -66,10 +66,12 @@ class Kept:
     Args:
         shape: the shape of a tensor; None for a count, a plain integer from 0.
         below: None for a tensor of real numbers; otherwise it holds integers in [0, below).
-        spread: ``shape`` is that of the local part of a parameter, and the tensor is spread over processes with it;
-            otherwise all processes hold the same.
+        spread: ``shape`` is that of a parameter's local part, or follows its rows, and the tensor is spread over processes
+            with it; otherwise all processes hold the same.
+        byte: such integers are stored in bytes.
     """
 
     shape: tuple[int, ...] | None = None
     below: int | None = None
     spread: bool = False
+    byte: bool = False

@@ -36,7 +36,7 @@ from steepest.optim.flatness import ASAM, BAR, FGR, FSAM, GAM, SAM, InfoSAM, Loo
 from steepest.optim.games import ExtraAdam, ExtraSGD, OptimisticAdam, OptimisticSGD
 from steepest.optim.gradient_free import MeZO
 from steepest.optim.matrix import PSGD, SOAP, Muon, Shampoo
-from steepest.optim.memory import FRUGAL, SM3, Adafactor, CompressedSGD, GaLore, NovoGrad
+from steepest.optim.memory import FRUGAL, SM3, Adafactor, CompressedSGD, ConEF, GaLore, NovoGrad
 from steepest.optim.registry import Method, create, methods
 from steepest.optim.stepsize import (
     SLS,
@@ -102,6 +102,7 @@ __all__ = [
     "CAdamW",
     "CLion",
     "CompressedSGD",
+    "ConEF",
     "DAdaptAdaGrad",
     "DAdaptAdam",
     "DAdaptDual",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steepest.optim.memory.factored import SM3, Adafactor, NovoGrad
-from steepest.optim.memory.feedback import CompressedSGD
+from steepest.optim.memory.feedback import CompressedSGD, ConEF
 from steepest.optim.memory.frugal import FRUGAL
 from steepest.optim.memory.galore import GaLore
 
@@ -12,6 +12,7 @@ __all__ = [
     "SM3",
     "Adafactor",
     "CompressedSGD",
+    "ConEF",
     "GaLore",
     "NovoGrad",
 ]
