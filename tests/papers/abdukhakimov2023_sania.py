@@ -6,13 +6,17 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 
 import steepest
 from steepest import direction, point, stepsize
 from steepest import direction as D
+from steepest import solve as S
 from tests.oracle.equations import Path, Rates, dot
 from tests.oracle.problems import Problem, Separable, Vector
 from tests.rows import LOSS, SUMMED, Row, Setting
+from tests.solve import table
 
 UNITS = (
     "it is blind to the units of x, in which a guard would measure; with SkipSpikes() by hand it recovers, see below"
@@ -87,3 +91,56 @@ SCALE_FREE = {
     "AdaGrad-SQR rooted": lambda: D.AdaGradSQR(root=True),
     "RMSprop": lambda: D.AdamSQR(root=True),
 }
+
+
+# ---- the full Hessian as the preconditioner ----------------------------------------------------------------------------
+
+SOLVERS = {
+    "SANIANewton": table.Row(
+        S.SANIANewton,
+        table.smooth,
+        bad=lambda: (S.SANIANewton(), table.smooth(torch.float64, f=table.spoiled(table.mean))),
+        goal={"residual": 1e-6},
+        steps=30,
+    )
+}
+
+
+def test_newton_by_hand() -> None:
+    """f = √(1 + x²) - 1 at √3, where Newton's step goes to -3√3: ν = 1/3, d = 4√3, λ = 1 - √(2/3)."""
+    problem = S.Smooth(lambda x: (1 + x * x).sqrt().sum() - 1, torch.tensor([math.sqrt(3)], dtype=torch.float64))
+    solver = S.SANIANewton()
+    state = solver.step(problem, solver.init(problem))
+    assert float(state.x) == pytest.approx(math.sqrt(3) * (1 - 4 * (1 - math.sqrt(2 / 3))), abs=1e-14)
+    assert solver.measure(problem, state)["step_size"] == pytest.approx(1 - math.sqrt(2 / 3), abs=1e-15)
+
+
+def test_newton_follows_the_equations_in_any_coordinates() -> None:
+    """In numpy with the whole Hessian of Σ √(1 + (Ax - b)²) - 1; the same path, mapped, after a change of coordinates."""
+    r = np.random.default_rng(0)
+    A, x = r.normal(size=(9, 4)), r.normal(size=4) * 3
+    b = A @ r.normal(size=4)  # fits exactly, f* = 0
+    T = r.normal(size=(4, 4))
+    At, bt, Tt = (torch.from_numpy(v) for v in (A, b, T))
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        square = (At @ x - bt) ** 2
+        return (square / ((1 + square).sqrt() + 1)).sum()  # the same without cancellation
+
+    solver = S.SANIANewton(tolerance=1e-14)
+    plain, turned = (S.Smooth(g, torch.from_numpy(start)) for g, start in
+                     ((f, x), (lambda z: f(Tt @ z), np.linalg.solve(T, x))))  # fmt: skip
+    one, two, steps = solver.init(plain), solver.init(turned), []
+    for _ in range(8):
+        e = A @ x - b
+        root = np.sqrt(1 + e * e)
+        value, g, H = (e * e / (root + 1)).sum(), A.T @ (e / root), A.T @ (A / root[:, None] ** 3)
+        d = np.linalg.solve(H, g)
+        nu = 2 * value / (g @ d)
+        steps.append(nu)
+        x = x - (1 - math.sqrt(1 - nu) if nu <= 1 else 1.0) * d
+        one, two = solver.step(plain, one), solver.step(turned, two)
+        assert np.abs(one.x.numpy() - x).max() < 1e-9
+        assert np.abs(T @ two.x.numpy() - x).max() < 1e-7
+    assert min(steps) < 0.9  # both branches were taken
+    assert max(steps) > 1

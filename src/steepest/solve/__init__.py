@@ -34,7 +34,7 @@ from steepest.solve.margins import (
     lr_gd,
     normalized_lr_gd,
 )
-from steepest.solve.newton import NewtonCG
+from steepest.solve.newton import NewtonCG, SANIANewton
 from steepest.solve.problem import Composite, Constrained, Counts, Differentiable, FiniteSum, Problem, Smooth
 from steepest.solve.result import Result, Status
 from steepest.solve.saddle import (
@@ -102,6 +102,7 @@ __all__ = [
     "Quadratic",
     "RankDescent",
     "Result",
+    "SANIANewton",
     "Saddle",
     "ScaledGD",
     "ShuffledSGD",

@@ -2,5 +2,6 @@
 
 from steepest.solve.inner.newton import newton
 from steepest.solve.newton.newton_cg import NewtonCG
+from steepest.solve.newton.sania import SANIANewton
 
-__all__ = ["NewtonCG", "newton"]
+__all__ = ["NewtonCG", "SANIANewton", "newton"]
