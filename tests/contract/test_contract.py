@@ -22,9 +22,8 @@ def test_law(law: str, method: str, variant: str) -> None:
 
 
 def test_every_method_has_a_row() -> None:
-    assert set(ROWS) == set(steepest.methods), (
-        f"a new method needs a Setting in its paper's file in tests/papers {BROKEN}"
-    )
+    named = {name for name, row in ROWS.items() if name in steepest.methods or not row.make}
+    assert named == set(steepest.methods), f"a new method needs a Setting in its paper's file in tests/papers {BROKEN}"
 
 
 def test_exceptions_name_what_exists() -> None:

@@ -27,10 +27,10 @@ def innaprop(
 
 
 ORACLE = [
-    Row("INNAprop", innaprop, {"sigma": 0.9, "eps": 1e-3, "weight_decay": 0.1},
+    Row("INNAprop", innaprop, {"decay": 0.9, "eps": 1e-3, "weight_decay": 0.1},
         {"alpha": 0.1, "beta": 0.9, "sigma": 0.9, "eps": 1e-3, "lam": 0.1}),
-    Row("INNAprop", innaprop, {"alpha": 2.0, "beta": 2.0, "sigma": 0.8, "weight_decay": 0.3},
+    Row("INNAprop", innaprop, {"alpha": 2.0, "damping": 2.0, "decay": 0.8, "weight_decay": 0.3},
         {"alpha": 2.0, "beta": 2.0, "sigma": 0.8, "eps": 1e-8, "lam": 0.3}, lr=0.05),
-    Row("INNAprop", innaprop, {"alpha": 1.0, "beta": 1.0, "weight_decay": 0.3},
+    Row("INNAprop", innaprop, {"alpha": 1.0, "damping": 1.0, "weight_decay": 0.3},
         {"alpha": 1.0, "beta": 1.0, "sigma": 0.999, "eps": 1e-8, "lam": 0.3}, lr=0.05),
 ]  # fmt: skip

@@ -77,19 +77,24 @@ def bools(name: str) -> Iterator[Wrong]:
         yield Wrong(name, value, ((name,), (repr(value),), ("bool", "True or False")))
 
 
-def pairs(name: str) -> Iterator[Wrong]:
-    """No pair, or a pair with something wrong in it."""
-    for value in (0.9, (0.9,), (0.9, 0.99, 0.999), None, "ab", {"beta1": 0.9}, math.nan):
-        yield Wrong(name, value, ((name,), (repr(value),), ("pair", "2 betas")))
-    for wrong in numbers("beta", PAIR):
-        yield Wrong(name, (wrong.value, 0.9), (("beta1", "betas"), (repr(wrong.value),), (PAIR,)))
-        yield Wrong(name, (0.9, wrong.value), (("beta2", "betas"), (repr(wrong.value),), (PAIR,)))
+def pairs(name: str, intervals: list[str]) -> Iterator[Wrong]:
+    """Too few, too many, or something wrong among them."""
+    count, fine = len(intervals), [0.9] * len(intervals)
+    long = tuple(0.9 for _ in range(count + 1))
+    for value in (0.9, (0.9,), long, None, "ab", {"beta1": 0.9}, math.nan):
+        yield Wrong(name, value, ((name,), (repr(value),), ("pair", f"{count} betas", "three numbers")))
+    for i, interval in enumerate(intervals):
+        for wrong in numbers("beta", interval):
+            given = (*fine[:i], wrong.value, *fine[i + 1 :])
+            yield Wrong(name, given, ((f"beta{i + 1}", "betas"), (repr(wrong.value),), (interval,)))
 
 
 def wrong_values(name: str, allowed: Any, kind: str) -> Iterator[Wrong]:
-    """Everything to be tried for one parameter; ``kind`` is hyper, structure or pair."""
+    """Everything to be tried for one parameter; ``kind`` is hyper, hyper or None, structure or pair."""
     if kind == "pair":
-        return pairs(name)
+        return pairs(name, allowed)
+    if kind == "hyper or None":
+        return (wrong for wrong in numbers(name, allowed) if wrong.value is not None)
     if kind == "hyper":
         return numbers(name, allowed)
     if isinstance(allowed, tuple):
@@ -155,12 +160,20 @@ def methods() -> Iterator[Maker]:
         for part in method.make(params()).parts():
             own |= declared(part)
         takes: dict[str, tuple[Any, str]] = {"lr": ("[0, inf)", "hyper")}
-        for argument in list(inspect.signature(method.make).parameters)[1:]:
+        for argument, given in list(inspect.signature(method.make).parameters.items())[1:]:
             if argument == "betas":
-                takes[argument] = (PAIR, "pair")
-            elif argument == "amsgrad":
+                takes[argument] = [own.get(f"beta{i}", (PAIR,))[0] for i in range(1, len(given.default) + 1)], "pair"
+            elif argument in ("amsgrad", "centered"):
                 takes[argument] = (None, "structure")
-            elif argument not in ("options", "lr", "pairs"):  # pairs of tensors have tests of their own
+            elif argument not in (
+                "options",
+                "lr",
+                "pairs",
+                "estimate",
+                "memory",
+            ):  # tensors and parts have tests of their own
                 takes[argument] = own.get(argument) or anywhere[argument]
+                if given.default is None and takes[argument][1] == "hyper":
+                    takes[argument] = takes[argument][0], "hyper or None"
         yield Maker(name, lambda make=method.make, **given: make(params(), **given),
                     takes | {option: (allowed, "structure") for option, allowed in OPTIONS.items()})  # fmt: skip

@@ -119,7 +119,7 @@ def of_group(method: Maker, opt: steepest.Optimizer) -> Iterator[Wrong]:
     alive = {n for part in opt.parts() for n, (_, kind) in declared(part).items() if kind == "hyper"} | {"lr"}
     torch_has = set(type(opt).torch_group or ())
     for name, (allowed, kind) in method.takes.items():
-        if kind == "pair" or name in alive or name == "maximize":
+        if (kind == "pair" and name in opt.defaults) or name in alive or name == "maximize":
             yield from wrong_values(name, allowed, kind)
             for typo in misspelt(name, set(method.takes)):
                 yield Wrong(typo, 0.5, ((typo,), (f"did you mean {name!r}",)))

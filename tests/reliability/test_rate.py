@@ -15,6 +15,7 @@ from torch.optim import lr_scheduler as L
 from torch.optim import swa_utils
 
 import steepest
+from tests.oracle.curved import OwnLabels
 
 FINDS = sorted(name for name, m in steepest.methods.items() if m.reads_lr == "multiplies")
 STEPS = 150
@@ -56,7 +57,8 @@ def test_which_methods_find_their_step_is_known() -> None:
     """By the part, and in the table; AdaGradNorm's lr is a length in units of x."""
     assert set(FINDS) == {
         "ADoG", "AdaGradSQR", "AdamSQR", "Auto", "BoxBacktracking", "DAdaptAdaGrad", "DAdaptAdam", "DAdaptDual",
-        "DAdaptSGD", "DoG", "EllipsoidBacktracking", "LDoG", "PoNoS", "PoNoSPrec", "SLS", "SPS", "TDoG", "UDoG",
+        "DAdaptSGD", "DoG", "EllipsoidBacktracking", "LDoG", "OASIS", "PoNoS", "PoNoSPrec", "Prodigy", "SLS", "SPS", "TDoG",
+        "UDoG",
     }  # fmt: skip
     assert steepest.methods["AdamW"].reads_lr == steepest.methods["AdaGradNorm"].reads_lr == "is the step"
 
@@ -77,7 +79,8 @@ def test_a_rate_written_by_hand_is_noticed(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(steepest.methods) - set(FINDS)))
 def test_where_lr_is_the_step_nothing_is_said(name: str) -> None:
-    opt = make(name, **({"pairs": ()} if name == "BAR" else {}))
+    own: dict[str, Any] = {"BAR": {"pairs": ()}, "SophiaG": {"estimate": OwnLabels()}}
+    opt = make(name, **own.get(name, {}))
     assert said(opt, lambda t: rate(opt, 1e-4), 3) == []
 
 

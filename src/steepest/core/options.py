@@ -132,11 +132,11 @@ class Estimated(Engine, AnyDirection, AnyStepSize, AnyPoint, AnyChart, AnyChanne
     """For methods that choose an oracle and a geometry."""
 
 
-class Probed(Engine, AnyStepSize, AnyPoint, AnyChannel, total=False):
+class Probed(Engine, AnyStepSize, AnyPoint, AnyChart, AnyChannel, total=False):
     """For methods that choose an oracle, a direction and a geometry."""
 
 
-class Estimating(Engine, AnyGeometry, AnyPoint, AnyChannel, total=False):
+class Estimating(Engine, AnyGeometry, AnyPoint, AnyChart, AnyChannel, total=False):
     """For methods that choose an oracle, a direction and a step size."""
 
 

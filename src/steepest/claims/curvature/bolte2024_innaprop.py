@@ -45,7 +45,7 @@ def early(fast: bool, control: bool) -> Measured:
     """Losses relative to AdamW's."""
     seeds, steps = (1, 60) if fast else (6, 300)
     alpha, beta = (1.0, 1.0) if control else (0.1, 0.9)
-    makes: list[Make] = [lambda p, lr=lr: steepest.INNAprop(p, lr=lr, alpha=alpha, beta=beta) for lr in RATES]  # type: ignore[misc]
+    makes: list[Make] = [lambda p, lr=lr: steepest.INNAprop(p, lr=lr, alpha=alpha, damping=beta) for lr in RATES]  # type: ignore[misc]
     ours = [best(makes, seed, steps) for seed in range(seeds)]
     theirs = [adamw(seed, steps) for seed in range(seeds)]
     first = [a[0] / b[0] for a, b in zip(ours, theirs, strict=True)]

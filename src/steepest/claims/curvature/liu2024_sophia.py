@@ -63,7 +63,7 @@ def rivals(kappas: tuple[float, ...], most: int) -> tuple[list[float], list[floa
 
 def conditions(fast: bool, control: bool) -> Measured:
     """Steps at each condition number relative to κ = 1."""
-    kappas, most = ((1.0, 1e2), 400) if fast else ((1.0, 1e2, 1e4, 1e6), 1_000)
+    kappas, most = ((1.0, 1e6) if fast else (1.0, 1e2, 1e4, 1e6)), 1_000
     grid = [(lr, gamma) for lr in (0.1, 0.3) for gamma in (0.3, 1.0, 3.0)]
     lr, gamma = min(grid, key=lambda pair: steps_to(sophia(pair[0], pair[1], False), 1.0, most))
     ours = [steps_to(sophia(lr, gamma, control), kappa, most) for kappa in kappas]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from steepest import direction as D
+from steepest.core.fields import check_number
 from steepest.core.optimizer import Optimizer
 from steepest.core.options import PointedDecayed
 from steepest.geometry import Decay
@@ -36,6 +37,8 @@ class ScheduleFreeAdamW(Optimizer):
                  weight_decay: float = 0.0, gamma: int = 0, power: int = 2,
                  **options: Unpack[PointedDecayed]) -> None:  # fmt: skip
         pair = named(betas)
+        for name, beta in pair.items():  # under the names that they have here
+            check_number(type(self).__name__, name, beta, "[0, 1)")
         super().__init__(params, lr, direction=D.CorrectedRMSprop(alpha=pair["beta2"], eps=eps),
                          geometry=Decay(weight_decay=weight_decay),
                          point=ScheduleFree(pull=pair["beta1"], gamma=gamma, power=power), **options)  # fmt: skip

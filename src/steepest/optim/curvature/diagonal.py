@@ -152,14 +152,14 @@ class INNAprop(Optimizer):
         params: parameters or groups.
         lr: default 1e-3 (paper).
         alpha: default 0.1 (paper, for fast training; 2.0 for the best final accuracy).
-        beta: default 0.9 (paper; 2.0 with alpha=2.0); ``damping`` in a parameter group.
-        sigma: decay of the second moment, default 0.999 (paper); ``decay`` in a parameter group.
+        damping: the paper's β, default 0.9 (2.0 with alpha=2.0).
+        decay: the paper's σ, of the second moment, default 0.999 (paper).
         eps: default 1e-8 (paper).
         weight_decay: decoupled, default 0.01 (paper).
         options: see :class:`steepest.Optimizer`.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, alpha: float = 0.1, beta: float = 0.9, sigma: float = 0.999,
+    def __init__(self, params: Any, lr: float = 1e-3, alpha: float = 0.1, damping: float = 0.9, decay: float = 0.999,
                  eps: float = 1e-8, weight_decay: float = 0.01, **options: Unpack[Directed]) -> None:  # fmt: skip
-        inner = INNApropDirection(alpha=alpha, damping=beta, decay=sigma, eps=eps, weight_decay=weight_decay)
+        inner = INNApropDirection(alpha=alpha, damping=damping, decay=decay, eps=eps, weight_decay=weight_decay)
         super().__init__(params, lr, direction=inner, **options)
