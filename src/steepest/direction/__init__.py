@@ -2,6 +2,7 @@
 
 from steepest.core.part import Around, Direction
 from steepest.direction.adabelief import AdaBelief
+from steepest.direction.adabound import AdaBound, AMSBound
 from steepest.direction.adadelta import Adadelta
 from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
@@ -37,9 +38,11 @@ __all__ = [
     "PSGD",
     "SM3",
     "SOAP",
+    "AMSBound",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
+    "AdaBound",
     "AdaGrad",
     "AdaGradSQR",
     "AdaHessian",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from steepest.optim.adaptive.adabelief import AdaBelief
+from steepest.optim.adaptive.adabound import AdaBound, AMSBound
 from steepest.optim.adaptive.adadelta import Adadelta
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
@@ -26,9 +27,11 @@ __all__ = [
     "LAMB",
     "LARS",
     "MARS",
+    "AMSBound",
     "AMSGrad",
     "AdEMAMix",
     "AdaBelief",
+    "AdaBound",
     "AdaGrad",
     "AdaMax",
     "Adadelta",
