@@ -8,6 +8,7 @@ from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adamax import AdaMax
+from steepest.direction.adamod import AdaMod
 from steepest.direction.adan import Adan
 from steepest.direction.ademamix import AdEMAMix
 from steepest.direction.adopt import Adopt
@@ -47,6 +48,7 @@ __all__ = [
     "AdaGradSQR",
     "AdaHessian",
     "AdaMax",
+    "AdaMod",
     "Adadelta",
     "Adafactor",
     "Adam",

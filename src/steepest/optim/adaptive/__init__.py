@@ -8,6 +8,7 @@ from steepest.optim.adaptive.adadelta import Adadelta
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
 from steepest.optim.adaptive.adamax import AdaMax
+from steepest.optim.adaptive.adamod import AdaMod
 from steepest.optim.adaptive.adan import Adan
 from steepest.optim.adaptive.ademamix import AdEMAMix
 from steepest.optim.adaptive.adopt import ADOPT
@@ -34,6 +35,7 @@ __all__ = [
     "AdaBound",
     "AdaGrad",
     "AdaMax",
+    "AdaMod",
     "Adadelta",
     "Adam",
     "AdamW",
