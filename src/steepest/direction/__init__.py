@@ -16,6 +16,7 @@ from steepest.direction.cautious import Cautious
 from steepest.direction.choose import Choose
 from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.dual import DualAdaGrad, DualAveraging
+from steepest.direction.fadam import FAdam
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.laprop import LaProp
 from steepest.direction.mars import Mars
@@ -70,6 +71,7 @@ __all__ = [
     "DualAdaGrad",
     "DualAveraging",
     "EllipsoidScaled",
+    "FAdam",
     "HeavyBall",
     "INNAprop",
     "LaProp",
