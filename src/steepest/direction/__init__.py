@@ -15,6 +15,7 @@ from steepest.direction.adopt import Adopt
 from steepest.direction.cautious import Cautious
 from steepest.direction.choose import Choose
 from steepest.direction.curvature import AdaHessian, Sophia
+from steepest.direction.diffgrad import DiffGrad
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.fadam import FAdam
 from steepest.direction.innaprop import INNAprop
@@ -67,6 +68,7 @@ __all__ = [
     "Coupled",
     "Decaying",
     "DiagonalHessian",
+    "DiffGrad",
     "Direction",
     "DualAdaGrad",
     "DualAveraging",

@@ -13,6 +13,7 @@ from steepest.optim.adaptive.adan import Adan
 from steepest.optim.adaptive.ademamix import AdEMAMix
 from steepest.optim.adaptive.adopt import ADOPT
 from steepest.optim.adaptive.cautious import CAdamW, CLion
+from steepest.optim.adaptive.diffgrad import DiffGrad
 from steepest.optim.adaptive.fadam import FAdam
 from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
@@ -43,6 +44,7 @@ __all__ = [
     "Adan",
     "CAdamW",
     "CLion",
+    "DiffGrad",
     "FAdam",
     "LaProp",
     "Lion",
