@@ -8,6 +8,7 @@ from steepest.direction.adafactor import Adafactor
 from steepest.direction.adagrad import AdaGrad
 from steepest.direction.adam import Adam, AMSGrad
 from steepest.direction.adamax import AdaMax
+from steepest.direction.adamnc import AdamNC
 from steepest.direction.adamod import AdaMod
 from steepest.direction.adan import Adan
 from steepest.direction.ademamix import AdEMAMix
@@ -54,6 +55,7 @@ __all__ = [
     "Adadelta",
     "Adafactor",
     "Adam",
+    "AdamNC",
     "AdamSQR",
     "Adan",
     "Adopt",

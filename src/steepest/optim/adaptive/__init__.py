@@ -8,6 +8,7 @@ from steepest.optim.adaptive.adadelta import Adadelta
 from steepest.optim.adaptive.adagrad import AdaGrad
 from steepest.optim.adaptive.adam import Adam, AdamW, AMSGrad
 from steepest.optim.adaptive.adamax import AdaMax
+from steepest.optim.adaptive.adamnc import AdamNC
 from steepest.optim.adaptive.adamod import AdaMod
 from steepest.optim.adaptive.adan import Adan
 from steepest.optim.adaptive.ademamix import AdEMAMix
@@ -40,6 +41,7 @@ __all__ = [
     "AdaMod",
     "Adadelta",
     "Adam",
+    "AdamNC",
     "AdamW",
     "Adan",
     "CAdamW",
