@@ -19,6 +19,7 @@ from steepest.direction.curvature import AdaHessian, Sophia
 from steepest.direction.diffgrad import DiffGrad
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.fadam import FAdam
+from steepest.direction.grams import Grams
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.laprop import LaProp
 from steepest.direction.mars import Mars
@@ -76,6 +77,7 @@ __all__ = [
     "DualAveraging",
     "EllipsoidScaled",
     "FAdam",
+    "Grams",
     "HeavyBall",
     "INNAprop",
     "LaProp",

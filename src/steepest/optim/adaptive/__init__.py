@@ -16,6 +16,7 @@ from steepest.optim.adaptive.adopt import ADOPT
 from steepest.optim.adaptive.cautious import CAdamW, CLion
 from steepest.optim.adaptive.diffgrad import DiffGrad
 from steepest.optim.adaptive.fadam import FAdam
+from steepest.optim.adaptive.grams import Grams
 from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
@@ -48,6 +49,7 @@ __all__ = [
     "CLion",
     "DiffGrad",
     "FAdam",
+    "Grams",
     "LaProp",
     "Lion",
     "NAdam",
