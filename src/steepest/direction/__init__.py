@@ -22,6 +22,7 @@ from steepest.direction.fadam import FAdam
 from steepest.direction.grams import Grams
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.laprop import LaProp
+from steepest.direction.lionk import LionHuber, LionK, LionP, LionTruncated
 from steepest.direction.mars import Mars
 from steepest.direction.momentum import Coupled, Decaying, HeavyBall, Momentum, SteppedMomentum, WeightedMomentum
 from steepest.direction.muon import Muon
@@ -82,6 +83,10 @@ __all__ = [
     "INNAprop",
     "LaProp",
     "Lion",
+    "LionHuber",
+    "LionK",
+    "LionP",
+    "LionTruncated",
     "Mars",
     "Momentum",
     "Muon",

@@ -20,6 +20,7 @@ from steepest.optim.adaptive.grams import Grams
 from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
+from steepest.optim.adaptive.lionk import LionK
 from steepest.optim.adaptive.mars import MARS
 from steepest.optim.adaptive.nadam import NAdam
 from steepest.optim.adaptive.radam import RAdam
@@ -52,6 +53,7 @@ __all__ = [
     "Grams",
     "LaProp",
     "Lion",
+    "LionK",
     "NAdam",
     "RAdam",
     "RMSprop",
