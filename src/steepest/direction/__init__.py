@@ -24,6 +24,7 @@ from steepest.direction.innaprop import INNAprop
 from steepest.direction.laprop import LaProp
 from steepest.direction.lionk import LionHuber, LionK, LionP, LionTruncated
 from steepest.direction.mars import Mars
+from steepest.direction.median import ComponentMedian, GeometricMedian
 from steepest.direction.momentum import Coupled, Decaying, HeavyBall, Momentum, SteppedMomentum, WeightedMomentum
 from steepest.direction.muon import Muon
 from steepest.direction.nadam import NAdam
@@ -68,6 +69,7 @@ __all__ = [
     "Cautious",
     "CenteredRMSprop",
     "Choose",
+    "ComponentMedian",
     "CorrectedRMSprop",
     "Coupled",
     "Decaying",
@@ -78,6 +80,7 @@ __all__ = [
     "DualAveraging",
     "EllipsoidScaled",
     "FAdam",
+    "GeometricMedian",
     "Grams",
     "HeavyBall",
     "INNAprop",

@@ -7,6 +7,7 @@ from steepest.stepsize.distance import DAdaptAdam, DAdaptMomentum, DAdaptSGD, Do
 from steepest.stepsize.dual import DAdaptAdaGrad, DAdaptDual
 from steepest.stepsize.fading import FadingSlope
 from steepest.stepsize.linesearch import SLS, PoNoS
+from steepest.stepsize.median import MedianGap
 from steepest.stepsize.multidimensional import BoxBacktracking, EllipsoidBacktracking
 from steepest.stepsize.oasis import OASIS
 from steepest.stepsize.polyak import SANIA, SPS
@@ -32,6 +33,7 @@ __all__ = [
     "EllipsoidBacktracking",
     "FadingSlope",
     "LineSearch",
+    "MedianGap",
     "PoNoS",
     "Prodigy",
     "Slope",

@@ -26,6 +26,7 @@ from steepest.optim.adaptive.nadam import NAdam
 from steepest.optim.adaptive.radam import RAdam
 from steepest.optim.adaptive.rmsprop import RMSprop
 from steepest.optim.adaptive.schedulefree import ScheduleFreeAdamW, ScheduleFreeSGD
+from steepest.optim.adaptive.smgd import SMGD
 from steepest.optim.adaptive.xgrad import XGradAdamW, XGradSGD
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "LAMB",
     "LARS",
     "MARS",
+    "SMGD",
     "AMSBound",
     "AMSGrad",
     "AdEMAMix",
