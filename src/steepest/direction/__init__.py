@@ -40,6 +40,7 @@ from steepest.direction.sign import Lion, Sign
 from steepest.direction.sm3 import SM3, Averaged
 from steepest.direction.soap import SOAP
 from steepest.direction.squares import AdaGradSQR, AdamSQR, DiagonalHessian
+from steepest.direction.swats import SwitchedAdam
 
 __all__ = [
     "PSGD",
@@ -102,5 +103,6 @@ __all__ = [
     "Sign",
     "Sophia",
     "SteppedMomentum",
+    "SwitchedAdam",
     "WeightedMomentum",
 ]

@@ -13,6 +13,7 @@ from steepest.stepsize.oasis import OASIS
 from steepest.stepsize.polyak import SANIA, SPS
 from steepest.stepsize.prodigy import Prodigy
 from steepest.stepsize.slope import Slope
+from steepest.stepsize.swats import SWATS
 from steepest.stepsize.trust import LARS, TrustRatio
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SANIA",
     "SLS",
     "SPS",
+    "SWATS",
     "ADoG",
     "AdaGradNorm",
     "BoxBacktracking",

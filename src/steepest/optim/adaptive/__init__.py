@@ -27,6 +27,7 @@ from steepest.optim.adaptive.radam import RAdam
 from steepest.optim.adaptive.rmsprop import RMSprop
 from steepest.optim.adaptive.schedulefree import ScheduleFreeAdamW, ScheduleFreeSGD
 from steepest.optim.adaptive.smgd import SMGD
+from steepest.optim.adaptive.swats import SWATS
 from steepest.optim.adaptive.xgrad import XGradAdamW, XGradSGD
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "LARS",
     "MARS",
     "SMGD",
+    "SWATS",
     "AMSBound",
     "AMSGrad",
     "AdEMAMix",
