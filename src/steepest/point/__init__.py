@@ -10,6 +10,7 @@ from steepest.point.gam import GAM
 from steepest.point.games import ExtraGradient, Optimistic, ProximalPoint, Reflected
 from steepest.point.infosam import InfoSAM
 from steepest.point.lookahead import Lookahead
+from steepest.point.mars import MarsExact
 from steepest.point.penalty import GradientPenalty
 from steepest.point.perturbed import Perturbed
 from steepest.point.presam import ASAM, PreSAM
@@ -33,6 +34,7 @@ __all__ = [
     "Hutchinson",
     "InfoSAM",
     "Lookahead",
+    "MarsExact",
     "Optimistic",
     "Perturbed",
     "Point",

@@ -21,7 +21,7 @@ from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
 from steepest.optim.adaptive.lionk import LionK
-from steepest.optim.adaptive.mars import MARS
+from steepest.optim.adaptive.mars import MARS, MARSExact, MARSLion
 from steepest.optim.adaptive.nadam import NAdam
 from steepest.optim.adaptive.radam import RAdam
 from steepest.optim.adaptive.rmsprop import RMSprop
@@ -58,6 +58,8 @@ __all__ = [
     "LaProp",
     "Lion",
     "LionK",
+    "MARSExact",
+    "MARSLion",
     "NAdam",
     "RAdam",
     "RMSprop",
