@@ -125,7 +125,7 @@ def of_group(method: Maker, opt: steepest.Optimizer) -> Iterator[Wrong]:
                 yield Wrong(typo, 0.5, ((typo,), (f"did you mean {name!r}",)))
         elif name in structure | set(OPTIONS) and name not in torch_has:
             yield Wrong(name, 1, ((name,), ("whole optimizer", "constructor", "every group", "all groups")))
-    if "betas" in method.takes:
+    if "betas" in opt.defaults:
         yield Wrong("beta1", 0.5, (("beta1",), ("betas",)))
 
 
