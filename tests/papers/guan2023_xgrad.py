@@ -11,9 +11,13 @@ from tests.oracle.equations import Moments, Path, Rates
 from tests.oracle.problems import Problem, Quadratic, Vector
 from tests.rows import B, Hand, Row, Setting
 
+THERE = dict.fromkeys(
+    ("the_loss_comes_back", "dropout_is_replayed_and_norms_count_once", "a_closure_adds_to_what_is_there"),
+    "the one evaluation of a step is at the predicted weights: so are the loss, the statistics and what may be added",
+)
 CONTRACT = {
-    "XGradSGD": Setting({"lr": 0.02, "momentum": 0.8, "weight_decay": 0.1}),
-    "XGradAdamW": Setting({"lr": 0.01, "weight_decay": 0.1}, root=True),
+    "XGradSGD": Setting({"lr": 0.02, "momentum": 0.8, "weight_decay": 0.1}, exceptions=THERE),
+    "XGradAdamW": Setting({"lr": 0.01, "weight_decay": 0.1}, root=True, exceptions=THERE),
 }
 
 
