@@ -20,7 +20,9 @@ from tests.rows import SQUARE, Hand, Row, Setting
 
 CONTRACT = {
     "PSGD": Setting(
-        {"lr": 0.05, "weight_decay": 0.1, "damping": 1e-3}, root=True, shaped="each side of a matrix has a factor"
+        {"lr": 0.05, "weight_decay": 0.1, "damping": 1e-3, "clip": 0.5},
+        root=True,
+        shaped="each side of a matrix has a factor",
     )
 }
 
