@@ -238,8 +238,10 @@ def schatten_norm(a: Tensor, p: float) -> Tensor:
     decomposition.
 
     Raises:
-        ValueError: p < 1.
+        ValueError: A is no matrix, or p < 1.
     """
+    if a.dim() < 2:
+        raise ValueError(f"a Schatten norm is that of a matrix, got a tensor of shape {tuple(a.shape)}")
     if not p >= 1:
         raise ValueError(f"the order of a Schatten norm must be at least 1, got {p!r}")
     if p == math.inf:

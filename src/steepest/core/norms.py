@@ -1,7 +1,7 @@
-"""Norms of whole tensors for the maps of parts: of elements, and of a matrix's singular values.
+"""Norms of the elements of whole tensors, for the maps of parts.
 
-A sum over the elements costs the printed loop one pass; what is no such sum is for lifts that see whole tensors.  Under
-FSDP2 all of them are norms of the whole parameter.
+A sum over the elements costs the printed loop one pass; the largest magnitude is for lifts that see whole tensors.  Under
+FSDP2 both are norms of the whole parameter.  Norms of a matrix's singular values are in ``core.matrix``.
 """
 
 from __future__ import annotations
@@ -38,24 +38,4 @@ def norm(t: Tensor, p: float = 2.0) -> Tensor:
     return total(t.abs()) if p == 1 else total(t.abs() ** p) ** (1 / p)
 
 
-def schatten(t: Tensor, p: float) -> Tensor:
-    """The p-norm of a matrix's singular values: 1 is the nuclear, 2 the Frobenius and ∞ the spectral norm.
-
-    For parts with ``pointwise = False``: it needs the matrix.
-
-    Args:
-        t: m x n.
-        p: in (0, ∞].
-
-    Raises:
-        ValueError: t is no matrix, or p is not above 0.
-
-    >>> schatten(torch.diag(torch.tensor([3.0, -4.0])), 1)
-    tensor(7., dtype=torch.float64)
-    """
-    if t.dim() != 2:
-        raise ValueError(f"a Schatten norm is that of a matrix, got a tensor of shape {tuple(t.shape)}")
-    return norm(torch.linalg.svdvals(t), p)
-
-
-__all__ = ["norm", "schatten"]
+__all__ = ["norm"]
