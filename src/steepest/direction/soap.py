@@ -48,7 +48,7 @@ class SOAP(Direction):
     are those of the authors' code, as is ε outside of the root.
 
     Note: at a new basis the authors' code sorts columns, and V with them, by estimated eigenvalues, which permutes coordinates
-    and the order of orthogonalisation; it has one β₂ for V and factors unless told, and a factor for each dimension of
+    and the order of orthogonalisation; it has one β₂ for V and factors by default, and a factor for each dimension of
     longer tensors.  V is not rotated when Q changes, in the paper and here.
     """
 
@@ -86,13 +86,13 @@ class SOAP(Direction):
         if h.first:
             return torch.zeros_like(g), new | {"m": s.m, "v": s.v}
         m = s.m * h.beta1 + g * (1 - h.beta1)
-        seen, mean = (turned(as_matrices(t), bases).reshape(g.shape) for t in (g, m))
+        seen, mean = (rotated(as_matrices(t), bases).reshape(g.shape) for t in (g, m))
         v = s.v * h.beta2 + seen * seen * (1 - h.beta2)
         d = as_matrices(mean * h.c1 / (torch.sqrt(v) * h.c2 + h.eps))
-        return turned(d, [None if q is None else q.mT for q in bases]).reshape(g.shape), new | {"m": m, "v": v}
+        return rotated(d, [None if q is None else q.mT for q in bases]).reshape(g.shape), new | {"m": m, "v": v}
 
 
-def turned(a: Tensor, bases: list[Tensor | None]) -> Tensor:
+def rotated(a: Tensor, bases: list[Tensor | None]) -> Tensor:
     """Qₗᵀ A Qᵣ, without those that are not there."""
     left, right = bases
     a = a if left is None else left.mT @ a
