@@ -17,7 +17,7 @@ SEAMS = ("point", "oracle", "channel", "chart", "direction", "stepsize", "geomet
 
 PART = 40  # lines of code of a class or function in the room of a seam
 FILE = 400  # lines of a file, prose included
-CORE = 3400  # lines of code of src/steepest/core: docs/decisions.md says what they are
+CORE = 3700  # lines of code of src/steepest/core: docs/decisions.md says what they are
 ENGINE = 1350  # lines of code of src/steepest/engine: what reads and writes tensors, whatever the method
 
 WORDLESS = {

@@ -75,6 +75,11 @@ def fitted(
     return one * wide(mean / tops[0], one), two * wide(mean / tops[1], two)
 
 
+def factor(s: SimpleNamespace, n: str) -> Any:
+    """A factor of Q: a matrix, the numbers of a diagonal one, or None where there is none."""
+    return torch.exp(getattr(s, f"log_{n}")) if hasattr(s, f"log_{n}") else getattr(s, n, None)
+
+
 class PSGD(Direction):
     r"""Gradients whitened by P = QᵀQ with Q a Kronecker product of triangular factors.
 
@@ -137,10 +142,7 @@ class PSGD(Direction):
             return g, {}
         m = s.m * h.past + g * (1 - h.past)
         G = as_matrices(g)
-        left: Any
-        right: Any
-        left, right = (getattr(s, n, None) if not hasattr(s, f"log_{n}") else torch.exp(getattr(s, f"log_{n}"))
-                       for n in ("Ql", "Qr"))  # fmt: skip
+        left, right = (factor(s, n) for n in ("Ql", "Qr"))
         if h.first:
             scale = ((G.double() ** 4).mean((1, 2)) + h.damping**4) ** (-1 / 8)  # fourth powers leave float32
             left = left * scale.to(left.dtype).view(-1, *[1] * (left.dim() - 1))
