@@ -22,7 +22,7 @@ class SWATS(StepSize):
 
     with Adam's step p = lr d over all tensors; from the next step on the move is (1 - β₁) Λ along ``direction.SwitchedAdam``'s
     momentum.  A schedule of ``lr`` goes on: Λ is relative to ``lr`` as it is at the switch.  Steps with ⟨p, g⟩ = 0 leave λ
-    as it is.  ``opt.metrics()`` tells ``in_sgd`` and ``sgd_rate``, Λ/lr.
+    as it is.  ``opt.metrics()`` reports ``in_sgd`` and ``sgd_rate``, Λ/lr.
 
     Args:
         settled: ε, default 1e-9 (paper).

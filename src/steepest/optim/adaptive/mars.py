@@ -53,9 +53,9 @@ class MARSExact(Optimizer):
     def __init__(self, params: Any, lr: float = 3e-3, betas: Betas = (0.95, 0.99), eps: float = 1e-8,
                  gamma: float = 0.025, weight_decay: float = 0.0, clip: bool = True,
                  **options: Unpack[PointedDecayed]) -> None:  # fmt: skip
-        inner, asks = D.Adam(**named(betas), eps=eps), point.MarsExact(gamma=gamma, clip=clip)
+        inner, exact = D.Adam(**named(betas), eps=eps), point.MarsExact(gamma=gamma, clip=clip)
         geometry = Decay(weight_decay=weight_decay)
-        super().__init__(params, lr, direction=inner, point=asks, geometry=geometry, **options)
+        super().__init__(params, lr, direction=inner, point=exact, geometry=geometry, **options)
 
 
 @method("adaptive", space={"lr": ("log", 1e-6, 0.1)})
