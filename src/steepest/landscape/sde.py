@@ -95,7 +95,7 @@ class SharpnessSDE:
         return -(g + (H @ u[..., None])[..., 0]), self.root + H @ slope
 
     def step(self, x: Tensor, xi: Tensor, eta: float) -> Tensor:
-        """One step of the algorithm from n points, where Z = Σ^(1/2) ξ; the noise is the same in both questions."""
+        """One step of the algorithm from n points, where Z = Σ^(1/2) ξ; the noise is the same in both evaluations."""
         x, z = x.double(), xi.double() @ self.root
         g = self.gradient(x)
         u = g + z

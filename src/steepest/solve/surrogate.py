@@ -198,7 +198,7 @@ class Surrogate:
         return value.detach()
 
     def outputs(self) -> Tensor:
-        """f, with the random numbers of the first question, and without touching the statistics of norms."""
+        """f, with the random numbers of the first evaluation, and without touching the statistics of norms."""
         now, copies = random_state(), {name: b.clone() for name, b in self.model.named_buffers()}
         set_random_state(self.random)
         try:
