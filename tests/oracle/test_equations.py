@@ -43,8 +43,12 @@ def test_the_loss_returned_is_the_one_where_the_step_began(row: Row) -> None:
     assert trail.returned == pytest.approx([problem.loss(here[t], t + 1) for t in range(6)], rel=1e-13)
 
 
+#: methods whose equations the net of the rows cannot follow, and the file that has them
+ELSEWHERE = {"ConEF": "tests/papers/li2023_conef.py: blocks are drawn, and the memory is a sketch of them"}
+
+
 def test_every_named_method_has_a_row() -> None:
-    assert {r.make for r in ROWS if isinstance(r.make, str)} == set(steepest.methods), BROKEN
+    assert {r.make for r in ROWS if isinstance(r.make, str)} == set(steepest.methods) - set(ELSEWHERE), BROKEN
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

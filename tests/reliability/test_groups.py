@@ -177,7 +177,7 @@ def test_a_method_is_made_by_its_name(name: str) -> None:
 
 
 def test_names_that_are_none_are_answered_by_close_ones() -> None:
-    for wrong, words in (("adamv", "'AdamW'"), ("d-adapt-adm", "'DAdaptAdam'"), ("zzz", r"methods\('\*'\)")):
+    for wrong, words in (("cadamv", "'CAdamW'"), ("d-adapt-adm", "'DAdaptAdam'"), ("zzz", r"methods\('\*'\)")):
         with pytest.raises(ValueError, match=words):
             steepest.create(wrong, nn.Linear(1, 1))
     with pytest.raises(TypeError, match="must be a word"):

@@ -9,7 +9,7 @@ from torch import Tensor
 from steepest.core.evaluate import Evidence
 from steepest.core.fields import flag, real
 from steepest.core.part import Point, State
-from steepest.core.step import Run
+from steepest.core.step import Run, moves
 from steepest.engine import shard
 from steepest.point.perturbed import (
     Parts,
@@ -54,7 +54,7 @@ class MarsExact(Point):
         if not run.acceptable(here):
             return here
         with restoring(run):
-            for p in run.params:
+            for p in filter(moves, run.params):
                 shard.local(p).copy_(recall(run, p, "x_prev"))
             there = run.evaluate()
         if not run.acceptable(there):

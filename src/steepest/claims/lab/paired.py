@@ -69,7 +69,7 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     """Mean and half-width of the 90 % interval; a diverged run makes the mean as bad as 10⁹.
 
     >>> interval([1.0, 2.0, 3.0])
-    (2.0, 1.6858627859226393)
+    (2.0, 1.68586279)
     """
     kept = [d if math.isfinite(d) else 1e9 for d in differences]
     n = len(kept)
