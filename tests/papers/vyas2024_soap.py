@@ -20,7 +20,8 @@ NULL_SPACE = "a first gradient of low rank leaves a part of the basis to roundin
 CONTRACT = {
     "SOAP": Setting({"lr": 0.05, "weight_decay": 0.1, "every": 2, "eps": 0.1}, root=True,
                     shaped="each side of a matrix has a basis",
-                    exceptions={"micro_batches_add_up": NULL_SPACE})
+                    exceptions={"micro_batches_add_up": NULL_SPACE} | dict.fromkeys(
+                        [f"two_processes-{way}" for way in ("ddp", "fsdp", "resumed", "spoiled", "lost")], NULL_SPACE))
 }  # fmt: skip
 
 # ---- the equations ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -26,6 +26,9 @@ OPTIONS: dict[str, Any] = {
     "maximize": None,
 }
 PAIR = "[0, 1)"  # of betas
+ELSEWHERE = {
+    ("LionK", "scale")
+}  # refused for the K that is the default, whatever it is (tests/papers/chen2024_lionk.py)
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,12 @@ def methods() -> Iterator[Maker]:
                 "estimate",
                 "memory",
             ):  # tensors and parts have tests of their own
-                takes[argument] = own.get(argument) or anywhere[argument]
-                if given.default is None and takes[argument][1] == "hyper":
+                hint = get_type_hints(inspect.unwrap(method.make.__init__)).get(argument)
+                chosen = (get_args(hint), "structure") if get_origin(hint) is Literal else None
+                takes[argument] = own.get(argument) or chosen or anywhere[argument]
+                if (name, argument) in ELSEWHERE:
+                    del takes[argument]
+                elif given.default is None and takes[argument][1] == "hyper":
                     takes[argument] = takes[argument][0], "hyper or None"
         yield Maker(name, lambda make=method.make, **given: make(params(), **given),
                     takes | {option: (allowed, "structure") for option, allowed in OPTIONS.items()})  # fmt: skip

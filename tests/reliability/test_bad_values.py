@@ -119,6 +119,8 @@ def of_group(method: Maker, opt: steepest.Optimizer) -> Iterator[Wrong]:
     alive = {n for part in opt.parts() for n, (_, kind) in declared(part).items() if kind == "hyper"} | {"lr"}
     torch_has = set(type(opt).torch_group or ())
     for name, (allowed, kind) in method.takes.items():
+        if "betas" in opt.defaults and name.startswith("beta") and name != "betas":
+            continue  # in groups it is one of betas
         if (kind == "pair" and name in opt.defaults) or name in alive or name == "maximize":
             yield from wrong_values(name, allowed, kind)
             for typo in misspelt(name, set(method.takes)):

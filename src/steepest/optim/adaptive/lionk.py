@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Unpack
 
 from steepest import direction as D
+from steepest.core.fields import nearest
 from steepest.core.optimizer import Optimizer
 from steepest.core.options import Decayed
 from steepest.geometry import Decay
@@ -38,8 +39,10 @@ class LionK(Optimizer):
     def __init__(self, params: Any, lr: float = 1e-4, betas: Betas = (0.9, 0.99), weight_decay: float = 0.0,
                  K: Literal["l2", "lp", "huber", "truncated"] = "l2", scale: float | None = None,
                  **options: Unpack[Decayed]) -> None:  # fmt: skip
-        if K not in _RULES:
-            raise ValueError(f"LionK: K must be one of {', '.join(map(repr, _RULES))}, got {K!r}")
+        if K not in tuple(_RULES):
+            raise ValueError(
+                f"LionK: K must be one of {', '.join(map(repr, _RULES))}, got {K!r}{nearest(str(K), _RULES)}"
+            )
         if scale is not None and K == "l2":
             raise ValueError(f"LionK: K='l2' has no scale, got {scale!r}: leave it out")
         rule, name = _RULES[K]

@@ -6,6 +6,7 @@ from typing import Any, Literal, Unpack
 
 from steepest import direction as D
 from steepest import stepsize
+from steepest.core.fields import nearest
 from steepest.core.optimizer import Optimizer
 from steepest.core.options import SizedDecayed
 from steepest.geometry import Decay
@@ -31,7 +32,8 @@ class SMGD(Optimizer):
     def __init__(self, params: Any, lr: float = 1e-2, tau: float = 0.1, median: Literal["geometric", "component"] = "geometric",
                  weight_decay: float = 0.0, **options: Unpack[SizedDecayed]) -> None:  # fmt: skip
         if median not in ("geometric", "component"):
-            raise ValueError(f"SMGD: median must be 'geometric' or 'component', got {median!r}")
+            close = nearest(str(median), ("geometric", "component"))
+            raise ValueError(f"SMGD: median must be 'geometric' or 'component', got {median!r}{close}")
         whole = median == "geometric"
         inner = D.GeometricMedian(tau=tau) if whole else D.ComponentMedian(tau=tau)
         size = stepsize.MedianGap() if whole else stepsize.StepSize()
