@@ -20,6 +20,7 @@ from steepest.direction.diffgrad import DiffGrad
 from steepest.direction.dual import DualAdaGrad, DualAveraging
 from steepest.direction.fadam import FAdam
 from steepest.direction.grams import Grams
+from steepest.direction.gravity import Gravity
 from steepest.direction.innaprop import INNAprop
 from steepest.direction.laprop import LaProp
 from steepest.direction.lionk import LionHuber, LionK, LionP, LionTruncated
@@ -83,6 +84,7 @@ __all__ = [
     "FAdam",
     "GeometricMedian",
     "Grams",
+    "Gravity",
     "HeavyBall",
     "INNAprop",
     "LaProp",

@@ -17,6 +17,7 @@ from steepest.optim.adaptive.cautious import CAdamW, CLion
 from steepest.optim.adaptive.diffgrad import DiffGrad
 from steepest.optim.adaptive.fadam import FAdam
 from steepest.optim.adaptive.grams import Grams
+from steepest.optim.adaptive.gravity import Gravity
 from steepest.optim.adaptive.laprop import LaProp
 from steepest.optim.adaptive.layerwise import LAMB, LARS
 from steepest.optim.adaptive.lion import Lion
@@ -55,6 +56,7 @@ __all__ = [
     "DiffGrad",
     "FAdam",
     "Grams",
+    "Gravity",
     "LaProp",
     "Lion",
     "LionK",
