@@ -97,6 +97,9 @@ class Assembly(torch.optim.Optimizer):
         """A parameter's state from a checkpoint, under our names; here as it is."""
         return entry
 
+    #: the name of ``kernels`` until version 0.1
+    _kernels = property(lambda self: self.kernels)
+
     def clear_cache(self) -> None:
         """Forget what depends on the parameters or their state: kernels and tables of addresses."""
         self.kernels: dict[tuple[Any, ...], Kernel] = {}
