@@ -11,7 +11,7 @@ from torch import Tensor
 from steepest.core.fields import part, real, whole
 from steepest.core.part import Channel, Kept, Part, Scalars
 from steepest.engine import shard
-from steepest.engine.codec import bits
+from steepest.engine.codec import bits, compute_type
 
 if TYPE_CHECKING:
     from steepest.core.optimizer import Optimizer
@@ -57,7 +57,7 @@ class Feedback(Channel):
 
 def full(g: Tensor) -> Tensor:
     """g in the precision of memory: float64 where it is, otherwise float32."""
-    return g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
+    return g.to(compute_type(g))
 
 
 class TopK(Feedback):

@@ -258,8 +258,7 @@ class Sorter:
         return self.fixed(fixed.params)
 
     def _kind(self, spec: State, x: Tensor) -> str:
-        compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-        return codecs.kind(spec, self.opt.codec, compute)
+        return codecs.kind(spec, self.opt.codec, codecs.compute_type(x))
 
     def bucket(self, group: dict[str, Any], fixed: Fixed, gs: list[Any]) -> Bucket:
         """This step's bucket: local, dense tensors, gradients laid out like their parameters."""

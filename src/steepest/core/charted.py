@@ -41,7 +41,7 @@ def through_chart(opt: Kernels, bucket: Bucket, h: dict[str, float]) -> None:
         state = opt.state[p]
         if shard.is_sharded(p):
             g = _gather(g, p)
-        full = g.to(torch.float64 if g.dtype is torch.float64 else torch.float32)
+        full = g.to(codec.compute_type(g))
         changed = chart.refresh(full, state, bucket.t, opt.sorter.salt(p))
         small = chart.pull(full, state).contiguous()
         for name in side.inside:
@@ -71,8 +71,7 @@ def through_chart(opt: Kernels, bucket: Bucket, h: dict[str, float]) -> None:
 
 
 def _laid_out(d: Tensor, x: Tensor) -> Tensor:
-    compute = torch.float64 if x.dtype is torch.float64 else torch.float32
-    return torch.empty_like(x, dtype=compute).copy_(d)
+    return torch.empty_like(x, dtype=codec.compute_type(x)).copy_(d)
 
 
 def on_whole(

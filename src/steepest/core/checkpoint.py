@@ -27,7 +27,7 @@ from steepest.core.entry import Entry
 from steepest.core.given import plain
 from steepest.core.part import Part
 from steepest.core.spread import from_saved, to_saved
-from steepest.core.stored import compute, coordinates, count, fault_of, number, room, unlike
+from steepest.core.stored import coordinates, count, fault_of, number, room, unlike
 from steepest.engine import codec, shard
 from steepest.engine.layout import alike, flat, like_storage
 
@@ -341,7 +341,7 @@ def _states(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] 
             if value.dtype is not torch.uint8:
                 return name, f"has the type {value.dtype}, not bytes"
             entry[scale] = entry[scale].to(torch.float32)
-        conform(entry, name, codec.kind(spec, opt.codec, compute(p)), spec.signed, like)
+        conform(entry, name, codec.kind(spec, opt.codec, codec.compute_type(p)), spec.signed, like)
     return None
 
 
@@ -354,7 +354,7 @@ def _kept(opt: Composed, p: Tensor, entry: dict[str, Any]) -> tuple[str, str] | 
         if what.shape is None:
             entry[name] = int(value)
         elif what.below is None:
-            entry[name] = value.to(compute(p)).contiguous()
+            entry[name] = value.to(codec.compute_type(p)).contiguous()
         elif value.numel() and not 0 <= int(value.min()) <= int(value.max()) < what.below:
             return name, f"has numbers that are not in [0, {what.below})"
         else:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from steepest.engine import shard
+from steepest.engine.codec import compute_type
 
 
 def seed_of(*numbers: int | str) -> int:
@@ -33,7 +34,12 @@ def drawn(seed: int, name: str, t: int, index: int, p: Tensor) -> Tensor:
 
 def normal(seed: int, index: int, p: Tensor) -> Tensor:
     """This process's part of a standard normal tensor of p's shape, the same whenever it is drawn."""
-    return _normal(seed_of(seed, index), p, torch.float64 if p.dtype is torch.float64 else torch.float32)
+    return _normal(seed_of(seed, index), p, compute_type(p))
+
+
+def signs(like: Tensor, random: torch.Generator) -> Tensor:
+    """Plus or minus one for each element, from a generator of the CPU: the same on every device."""
+    return (torch.randint(0, 2, like.shape, generator=random) * 2 - 1).to(like)
 
 
 def _normal(seed: int, p: Tensor, dtype: torch.dtype) -> Tensor:

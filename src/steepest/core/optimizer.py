@@ -353,13 +353,12 @@ class Optimizer(Assembly):
         if kernel is None:
             guard, below = self.nonfinite == "guard", BELOW.get(x.dtype, math.inf)
             maps = Maps(side.direction, self.step_size, self.geometry, self.point, maximize, given, guard, below)
-            compute = torch.float64 if x.dtype is torch.float64 else torch.float32
             names = side.inside if mode == "direct" else [n for n in side.specs if not (given and n in side.inside)]
             states, whole = {n: side.specs[n] for n in names}, maps.whole(mode)
             spec = Spec(
                 side.rule(getattr(maps, mode)),
                 {n: KIND[live[n][0].dtype] for n in ("x", "g", "d", *side.draws) if n in live},
-                codecs.kinds(states, self.codec, compute, decoded),
+                codecs.kinds(states, self.codec, codecs.compute_type(x), decoded),
                 list(h),
                 repr(whole[-1]) if whole else "",
                 side.rule(replace(maps, guard=False).commit) if guard and mode == "commit" else None,

@@ -21,11 +21,6 @@ from steepest.engine import codec, layout, shard
 from steepest.engine.lift import KIND
 
 
-def compute(p: Tensor) -> torch.dtype:
-    """The type that a parameter is worked on in."""
-    return torch.float64 if p.dtype is torch.float64 else torch.float32
-
-
 def number(value: Any, start: float, trusting: bool) -> str | None:
     """What is wrong with a number in a part's memory that began as ``start``."""
     value = _scalar(value)
@@ -83,7 +78,7 @@ def fault_of(opt: Composed, p: Tensor, entry: Mapping[str, Any]) -> tuple[str, s
             continue
         if inside and (lost := [n for n in opt.chart.keeps if n in kept and n not in entry]):
             return name, f"is in coordinates that are missing ({', '.join(lost)})"
-        kind, like = codec.kind(spec, opt.codec, compute(x)), x if own is None else own
+        kind, like = codec.kind(spec, opt.codec, codec.compute_type(x)), x if own is None else own
         spread = own is None and not kind.startswith("q8")
         if wrong := _tensor(entry[name], codec.DTYPE[kind], like, x.device, p if spread else None):
             return name, wrong
@@ -183,4 +178,4 @@ def _shown(value: Any) -> str:
     )
 
 
-__all__ = ["compute", "coordinates", "count", "fault", "fault_of", "number", "room", "shape_of", "trainable", "unlike"]
+__all__ = ["coordinates", "count", "fault", "fault_of", "number", "room", "shape_of", "trainable", "unlike"]

@@ -32,6 +32,11 @@ _TOP = 127 << 3  # the float32 pattern of 1.0, cut after three bits of mantissa
 _CUT = 20
 
 
+def compute_type(t: Tensor) -> torch.dtype:
+    """The type that a tensor is worked on in: float64 where it is float64, float32 otherwise."""
+    return torch.float64 if t.dtype is torch.float64 else torch.float32
+
+
 def kind(spec: State, codec: str, compute: torch.dtype) -> str:
     """The storage kind of a state: ``f32``, ``f64``, ``bf16``, ``q8s`` (signed) or ``q8u``."""
     if spec.exact or codec == "float32":

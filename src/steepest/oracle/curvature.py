@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steepest.core.draws import seed_of
+from steepest.core.draws import seed_of, signs
 from steepest.core.evaluate import Evidence, Hessian, Parts
 from steepest.core.fields import argument, flag, whole
 from steepest.core.part import Oracle, Scalars, State
@@ -122,7 +122,7 @@ class Hutchinson(Diagonal):
             mean: Parts = [None] * len(g)
             for j in range(n):
                 random = torch.Generator().manual_seed(seed_of(self.seed, run.t, j))
-                z = [None if gi is None else _signs(gi, random) for gi in g]
+                z = [None if gi is None else signs(gi, random) for gi in g]
                 for i, (zi, hi) in enumerate(zip(z, hessian(z), strict=True)):
                     if zi is not None and hi is not None:
                         before = mean[i]
@@ -142,11 +142,6 @@ class Hutchinson(Diagonal):
             means = F.avg_pool1d(c[:, None], self.block, ceil_mode=True)[:, 0]
             return means.repeat_interleave(self.block, 1)[:, : c.shape[1]]
         return c
-
-
-def _signs(like: Tensor, random: torch.Generator) -> Tensor:
-    """Plus or minus one, the same on every device."""
-    return (torch.randint(0, 2, like.shape, generator=random) * 2 - 1).to(like)
 
 
 def drawn(logits: Tensor, generator: torch.Generator) -> Tensor:

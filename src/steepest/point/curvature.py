@@ -7,8 +7,8 @@ point evaluates, and does not decide how the result is used.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from steepest.core.draws import signs
 from steepest.core.evaluate import Evidence, Hessian, Parts
 from steepest.core.fields import whole
 from steepest.core.part import Point, State
@@ -44,7 +44,7 @@ class Hutchinson(Point):
 
         def use(g: Parts, hessian: Hessian) -> Parts:
             random = torch.Generator().manual_seed((self.seed << 32) + run.t)
-            z = [None if gi is None else _signs(gi, random) for gi in g]
+            z = [None if gi is None else signs(gi, random) for gi in g]
             return [None if a is None or b is None else a * b for a, b in zip(z, hessian(z), strict=True)]
 
         here, product = run.twice(use)
@@ -56,8 +56,3 @@ class Hutchinson(Point):
                 mine = shard.part_of(b, run.params[i])
                 entry.copy_(-mine if ascends else mine)
         return here
-
-
-def _signs(like: Tensor, random: torch.Generator) -> Tensor:
-    """Plus or minus one, the same on every device."""
-    return (torch.randint(0, 2, like.shape, generator=random) * 2 - 1).to(like)
