@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from steepest.core.fields import real
+from steepest.core.norms import norm
 from steepest.core.part import Direction, NewState, Scalars, State
 from steepest.core.rule import total
 
@@ -35,7 +36,7 @@ class LionK(Direction):
 
     def slope(self, c: Tensor, h: Scalars) -> Tensor:
         """∇K(c), 0 at 0."""
-        n = torch.sqrt(total(c * c))
+        n = norm(c)
         return torch.where(n > 0, c / n, 0.0)
 
     def __call__(self, g: Tensor, x: Tensor, s: SimpleNamespace, h: Scalars) -> tuple[Tensor, NewState]:

@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 
 from steepest.core.fields import real, whole, word
 from steepest.core.matrix import as_matrices, inverse_root, inverse_root_eigh
+from steepest.core.norms import norm
 from steepest.core.part import Direction, NewState, Scalars, State, scalar
-from steepest.core.rule import total
 
 
 def grid(n: int, block: int) -> tuple[int, int]:
@@ -64,8 +64,8 @@ def renewed(A: Tensor, last: Tensor, p: int, ridge: float, roots: str) -> tuple[
 
 def resized(d: Tensor, like: Tensor) -> Tensor:
     """Each d as long as another tensor."""
-    size = torch.sqrt(total(d * d))
-    return d * (torch.sqrt(total(like * like)) / torch.where(size > 0, size, 1.0))
+    size = norm(d)
+    return d * (norm(like) / torch.where(size > 0, size, 1.0))
 
 
 class Shampoo(Direction):
